@@ -1,0 +1,39 @@
+//! highwater copies bytes with backpressure: a fixed ring of registered buffers stands between a
+//! fast source and a slow target, and a read is admitted only while the bytes on their way to the
+//! target stay under the high-water mark.
+//!
+//! # The house
+//!
+//! Imports point down only; a file is one concept.
+//!
+//! | room | what it knows | what it must not know |
+//! |---|---|---|
+//! | `src/bin/highwater/` | what was typed, what is shown, which exit code | how bytes move |
+//! | [`report`] | a finished run as text, JSON, HdrHistogram logs | how it was run |
+//! | [`copy`] | one copy: opening, cloning, preallocating, publishing | options as typed, io_uring |
+//! | [`stream`] | the engine as a pair of streams for programmers | files' names |
+//! | [`engine`] | driving a pump between two edges, draining, sync, cancelling | what the bytes are for |
+//! | [`ring`] | io_uring, the arena, every errno's class | policy |
+//! | [`flow`] | marks, pump, extents, pace; pure | I/O, clocks, threads, async |
+//! | [`latency`] | recorders and intervals; pure | clocks, files |
+//! | [`sys`] | small safe wrappers over nix and libc | each other |
+//! | [`error`], [`units`] | errors as data; sizes, rates, durations | prose |
+//!
+//! # Invariants
+//!
+//! - in-flight bytes <= high-water mark <= ring bytes; an in-flight operation is never dropped.
+//! - A short transfer is continued in one place, [`flow::Pump`]; both drivers and the simulator in
+//!   `tests/sim/` run that same code.
+//! - `unsafe` stands in [`ring`] and [`sys`] only, `tokio_uring` is named in [`ring`] only.
+//! - The class of an errno is decided in [`ring::errno`] only.
+
+pub mod copy;
+pub mod engine;
+pub mod error;
+pub mod flow;
+pub mod latency;
+pub mod report;
+pub mod ring;
+pub mod stream;
+pub mod sys;
+pub mod units;
