@@ -111,6 +111,11 @@ impl Extents {
         }
     }
 
+    /// Where the next question starts.
+    pub fn mapped_to(&self) -> u64 {
+        self.mapped_to
+    }
+
     /// What comes next; the same until [`Extents::take`] or [`Extents::mapped`] moves on.
     pub fn next(&self) -> Next {
         let (range, zeros) = match &self.current {

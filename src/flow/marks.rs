@@ -44,6 +44,22 @@ pub enum MarksError {
         /// the high-water mark
         high: u64,
     },
+    /// More than one operation can move.
+    #[error("a block ({block}) may be at most {most}")]
+    BlockTooLarge {
+        /// the block
+        block: u64,
+        /// the most there can be
+        most: u64,
+    },
+    /// More buffers than can be registered.
+    #[error("a ring has at most {most} buffers, not {buffers}: larger blocks make a larger ring")]
+    TooManyBuffers {
+        /// how many were asked for
+        buffers: u64,
+        /// the most there can be
+        most: u64,
+    },
 }
 
 impl Marks {

@@ -16,4 +16,4 @@ pub use caller::Place;
 pub use extents::{Block, Extent, Extents, Holes, Next};
 pub use marks::{Level, LevelStats, Marks, MarksError};
 pub use pace::Pace;
-pub use pump::{Failure, Intake, Length, Outlet, Progress, Pump, Reason, Shape, Side, Visibility};
+pub use pump::{Failure, Intake, Length, Outlet, Progress, Pump, Reason, Shape, Side, Transfer, Visibility};

@@ -166,6 +166,10 @@ pub enum Reason {
     WriteZero,
     /// setting the target's size failed with this errno
     Extend(i32),
+    /// space for the target could not be allocated, with this errno
+    Allocate(i32),
+    /// the source could not be asked where its data lies, with this errno
+    Map(i32),
     /// the source was shorter than expected
     Shrank,
 }
@@ -531,8 +535,12 @@ impl Pump {
         self.closed = true;
         self.failure.get_or_insert(failure);
         match failure.reason {
-            Reason::Read(_) | Reason::Shrank => self.source_limit = self.source_limit.min(failure.offset),
-            Reason::Write(_) | Reason::WriteZero | Reason::Extend(_) => self.target_failed = true,
+            Reason::Read(_) | Reason::Map(_) | Reason::Shrank => {
+                self.source_limit = self.source_limit.min(failure.offset)
+            }
+            Reason::Write(_) | Reason::WriteZero | Reason::Extend(_) | Reason::Allocate(_) => {
+                self.target_failed = true
+            }
         }
     }
 
@@ -567,6 +575,11 @@ impl Pump {
             None => self.extents.position(),
         };
         reached.min(self.source_limit)
+    }
+
+    /// The end of the extent that was mapped last.
+    pub fn mapped_to(&self) -> u64 {
+        self.extents.mapped_to()
     }
 
     /// The first failure.
