@@ -2,6 +2,7 @@
 
 use highwater::latency::{Kind, Recorder, Summary};
 use highwater::report::HlogWriter;
+use std::io::Write;
 use std::process::{Command, Output};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -74,7 +75,8 @@ fn python(arguments: &[&str]) -> Option<Output> {
 
 /// Says that a test did not run; a failure where HIGHWATER_REQUIRE_ALL=1 demands that all do.
 fn skip(test: &str, reason: &str) {
-    eprintln!("SKIP {test}: {reason}");
+    // Not eprintln: the test harness would swallow it.
+    std::io::stderr().write_all(format!("SKIP {test}: {reason}\n").as_bytes()).unwrap();
     let required = std::env::var_os("HIGHWATER_REQUIRE_ALL").is_some_and(|value| value == "1");
     assert!(!required, "{test} was required and did not run: {reason}");
 }
