@@ -134,11 +134,14 @@ impl Flow {
 impl State {
     pub(super) fn record(&mut self, kind: Kind, started: Duration, now: Duration) {
         let service_ns = (now.saturating_sub(started)).as_nanos() as u64;
+        self.close_intervals(now);
         self.recorder.record(kind, now, service_ns);
-        if let Some(sink) = &mut self.sink {
-            while let Some(interval) = self.recorder.take_interval(now) {
-                sink(&interval);
-            }
+    }
+
+    fn close_intervals(&mut self, now: Duration) {
+        let Some(sink) = &mut self.sink else { return };
+        while let Some(interval) = self.recorder.take_interval(now) {
+            sink(&interval);
         }
     }
 }

@@ -2,17 +2,13 @@
 //! completions, tell the pump. An operation in flight is never dropped.
 
 use std::future::{Future, poll_fn};
-use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-
 use crate::flow::{Intake, Outlet, Transfer};
 use crate::latency::Kind;
-use crate::ring::{Done, InFlight, Ring};
+use crate::ring::{Done, InFlight, Ring, Watch};
 use crate::sys::cancel::Cancel;
 
 use super::edge::{Edge, End};
@@ -30,7 +26,7 @@ pub(super) async fn drive(ring: &Ring, flow: &Flow, source: &End, target: &End) 
         withdrawals: Vec::new(),
         completed: Vec::new(),
     };
-    let cancel = Watched::new(&flow.cancel);
+    let cancel = Watch::new(flow.cancel.clone());
     loop {
         let wait_until = {
             let mut state = flow.lock();
@@ -145,7 +141,7 @@ impl Driver<'_> {
     // ---- wait ----
 
     /// Until something completed, the time has come, a caller moved or the copy is cancelled.
-    async fn wait(&mut self, cancel: &Watched, until: Option<Duration>) {
+    async fn wait(&mut self, cancel: &Watch<Cancel>, until: Option<Duration>) {
         let mut woken = pin!(self.flow.wake.notified());
         let pause = until.map(|at| at.saturating_sub(self.flow.now()));
         let mut alarm = pin!(async {
@@ -220,26 +216,5 @@ impl Driver<'_> {
             let operation = self.ring.ready(edge.fd(transfer), events);
             self.running.push(Running { what: What::Readiness, transfer, started, operation });
         }
-    }
-}
-
-/// The cancellation, as the runtime can wait for it; told once.
-struct Watched {
-    event: Option<AsyncFd<Event>>,
-    seen: std::cell::Cell<bool>,
-}
-
-impl Watched {
-    fn new(cancel: &Cancel) -> Watched {
-        // Without it a cancellation is noticed at the next completion.
-        let event = XX;
-        Watched { event, seen: std::cell::Cell::new(false) }
-    }
-
-    fn poll_news(&self, context: &mut Context<'_>) -> bool {
-        let Some(event) = self.event.as_ref().filter(|_| !self.seen.get()) else { return false };
-        let news = event.poll_read_ready(context).is_ready();
-        self.seen.set(news);
-        news
     }
 }

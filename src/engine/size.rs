@@ -120,6 +120,9 @@ mod tests {
         check(typed, MarksError::HighAboveRing { high, ring: 512 * KIB });
         let typed = Typed { low_water: Some(high), high_water: Some(high), ..none };
         check(typed, MarksError::LowNotBelowHigh { low: high, high });
-        check(Typed { buffers: Some(2000), ..none }, MarksError::TooManyBuffers { buffers: 2000, most: 1024 });
+        check(
+            Typed { buffers: Some(2000), ..none },
+            MarksError::TooManyBuffers { buffers: 2000, most: 1024 },
+        );
     }
 }

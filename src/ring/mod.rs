@@ -7,8 +7,10 @@ mod arena;
 pub mod errno;
 mod ops;
 mod runtime;
+mod watch;
 
 pub use arena::{Arena, Buffer};
 pub use errno::Class;
 pub use ops::{Done, InFlight};
 pub use runtime::Ring;
+pub use watch::Watch;

@@ -22,7 +22,7 @@ pub fn install(cancel: &Cancel) -> Result<(), Errno> {
     }
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let before = set(signal, SigHandler::Handler(on_stop))?;
-        if before == SigHandler::SigIgn {
+        if matches!(before, SigHandler::SigIgn) {
             set(signal, SigHandler::SigIgn)?;
         }
     }
