@@ -8,9 +8,9 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-use crate::engine::{Edge, End, Engine, Flow, Meter};
+use crate::engine::{End, Engine, Flow, Meter, error_of};
 use crate::error::{Cause, Error, Op};
-use crate::flow::{Failure, Holes, Length, Marks, Pump, Reason, Shape, Side, Visibility};
+use crate::flow::{Holes, Length, Marks, Pump, Shape, Side, Visibility};
 use crate::sys;
 use crate::sys::space::FileSystem;
 use crate::sys::stat::Kind;
@@ -180,7 +180,8 @@ impl Run<'_> {
             (state.pump.completed_to(), state.pump.failure(), state.pump.is_cancelled())
         };
         self.report.interrupted = cancelled;
-        let failed = failure.map(|failure| self.error(failure, &target));
+        let failed = failure
+            .map(|failure| error_of(failure, known(source.length), self.job.source.shown(), &target.path));
         match failed.or_else(|| self.shrank(&source, completed)) {
             None if !cancelled => self.end(source, target, Some(completed)),
             error => {
@@ -215,24 +216,6 @@ impl Run<'_> {
         }
     }
 
-    /// Where in which file it happened.
-    fn error(&self, failure: Failure, target: &Target) -> Error {
-        let source = self.job.source.shown();
-        let (op, path, cause) = match failure.reason {
-            Reason::Read(errno) => (Op::Read, source, Cause::Errno(errno)),
-            Reason::Map(errno) => (Op::Seek, source, Cause::Errno(errno)),
-            Reason::Shrank => {
-                let expected = known(self.flow.lock().pump.shape().length).unwrap_or(0);
-                (Op::Read, source, Cause::SourceShrank { expected })
-            }
-            Reason::Write(errno) => (Op::Write, target.path.as_path(), Cause::Errno(errno)),
-            Reason::WriteZero => (Op::Write, target.path.as_path(), Cause::WriteZero),
-            Reason::Extend(errno) => (Op::Truncate, target.path.as_path(), Cause::Errno(errno)),
-            Reason::Allocate(errno) => (Op::Allocate, target.path.as_path(), Cause::Errno(errno)),
-        };
-        Error::new(op, path, cause).at(failure.offset)
-    }
-
     /// A hole at the end of a file that was cut meanwhile is never read, so its size must tell.
     fn shrank(&self, source: &Source, completed: u64) -> Option<Error> {
         let Length::Expected(expected) = source.length else { return None };
@@ -260,7 +243,7 @@ impl Run<'_> {
         }
         let failed = |errno| Error::new(Op::Seek, self.job.source.shown(), Cause::Errno(errno as i32));
         source.leave_after(size).map_err(failed)?;
-        close(edge).map_err(|errno| Error::new(Op::Close, &path, Cause::Errno(errno as i32)))?;
+        edge.close().map_err(|errno| Error::new(Op::Close, &path, Cause::Errno(errno as i32)))?;
         self.report.complete = true;
         Ok(())
     }
@@ -289,14 +272,5 @@ impl Run<'_> {
             Err(libc::EINVAL) => Ok(()),
             result => result,
         }
-    }
-}
-
-/// Closes the target and hears what close(2) has to say.
-fn close(edge: Edge) -> Result<(), Errno> {
-    drop(edge.direct);
-    match Arc::try_unwrap(edge.file) {
-        Ok(file) => nix::unistd::close(file),
-        Err(_) => Ok(()),
     }
 }

@@ -1,13 +1,12 @@
 //! Opening a source, and what it turns out to be.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
-use nix::unistd::{Whence, isatty, lseek};
+use nix::unistd::{Whence, lseek};
 
 use crate::engine::Edge;
 use crate::error::{Cause, Error, Op, errno_of};
@@ -64,7 +63,9 @@ pub(super) fn open_path(path: &Path, flags: OFlag, cancel: &Cancel) -> Result<Ow
 /// offsets and its own position stays where it is until the end.
 fn standard_input() -> Result<Source, Error> {
     let failed = |errno: Errno| Error::new(Op::Open, "-", Cause::Errno(errno as i32));
-    let own = duplicate(std::io::stdin().as_fd()).map_err(failed)?;
+    // Another descriptor of the same description: closing it leaves the inherited one open.
+    let own = std::io::stdin().as_fd().try_clone_to_owned();
+    let own = own.map_err(|error| failed(Errno::from_raw(errno_of(&error))))?;
     let stat = sys::stat::of(own.as_fd()).map_err(failed)?;
     if stat.kind == Kind::Directory {
         return Err(Error::new(Op::Open, "-", Cause::IsDirectory));
@@ -85,28 +86,15 @@ fn standard_input() -> Result<Source, Error> {
     Ok(Source { edge: edge(anew, Some(base), &stat, length), stat, length, leave_behind: Some((own, base)) })
 }
 
-/// Another descriptor of the same description: closing it leaves the inherited one open.
-pub(super) fn duplicate(fd: std::os::fd::BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
-    fd.try_clone_to_owned().map_err(|error| Errno::from_raw(errno_of(&error)))
-}
-
 fn edge(file: OwnedFd, base: Option<u64>, stat: &Stat, length: Length) -> Edge {
-    let may_block = stat.kind == Kind::Stream && !is_memory_device(stat);
-    let is_terminal = isatty(&file).unwrap_or(false);
-    let sparse = stat.allocated_bytes < stat.size && stat.kind == Kind::Regular && length != Length::Unknown;
-    let mut edge = Edge::new(Arc::new(file), base, may_block || is_terminal);
-    edge.has_holes = sparse;
+    let mut edge = Edge::new(file, base, stat);
+    edge.has_holes = stat.allocated_bytes < stat.size && matches!(length, Length::Expected(_));
     edge
-}
-
-/// Major number 1: /dev/null, /dev/zero and their like never wait.
-pub(super) fn is_memory_device(stat: &Stat) -> bool {
-    stat.represents.0 == 1
 }
 
 /// How long it is. A regular file that says 0 is read to its end all the same (/proc), and so is
 /// one that says more and stores nothing, where no hole explains it (/sys).
-fn length(fd: std::os::fd::BorrowedFd<'_>, stat: &Stat) -> Result<Length, Errno> {
+fn length(fd: BorrowedFd<'_>, stat: &Stat) -> Result<Length, Errno> {
     match stat.kind {
         Kind::Block => sys::device::size_bytes(fd).map(Length::Exact),
         Kind::Regular if stat.size == 0 => Ok(Length::Unknown),
@@ -116,7 +104,7 @@ fn length(fd: std::os::fd::BorrowedFd<'_>, stat: &Stat) -> Result<Length, Errno>
     }
 }
 
-fn is_hole(fd: std::os::fd::BorrowedFd<'_>) -> Result<bool, Errno> {
+fn is_hole(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
     let (is_data, _) = sys::holes::extent_at(fd, 0)?;
     lseek(fd, 0, Whence::SeekSet)?;
     Ok(!is_data)

@@ -7,12 +7,10 @@ use std::fs::Permissions;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
-use nix::unistd::isatty;
 
 use crate::engine::Edge;
 use crate::error::{Cause, Error, Op, errno_of};
@@ -21,7 +19,7 @@ use crate::sys::cancel::Cancel;
 use crate::sys::stat::{Kind, Stat};
 
 use super::paths::{Name, split};
-use super::source::{Source, is_memory_device, open_path};
+use super::source::{Source, open_path};
 
 /// A target that is open and untouched.
 pub(super) struct Target {
@@ -95,7 +93,7 @@ fn existing(path: &Path, kind: libc::mode_t, source: &Source, cancel: &Cancel) -
         Kind::Directory | Kind::Stream => Naming::Passed,
     };
     let base = (stat.kind != Kind::Stream).then_some(0);
-    Ok(Target { edge: edge(file, base, &stat), stat, path: path.to_owned(), naming })
+    Ok(Target { edge: Edge::new(file, base, &stat), stat, path: path.to_owned(), naming })
 }
 
 fn new(path: &Path, mode: u32, one_block: bool) -> Result<Target, Errno> {
@@ -114,7 +112,7 @@ fn new(path: &Path, mode: u32, one_block: bool) -> Result<Target, Errno> {
         }
     };
     let stat = sys::stat::of(file.as_fd())?;
-    Ok(Target { edge: edge(file, Some(0), &stat), stat, path: path.to_owned(), naming })
+    Ok(Target { edge: Edge::new(file, Some(0), &stat), stat, path: path.to_owned(), naming })
 }
 
 fn create(path: &Path, mode: u32) -> Result<OwnedFd, Errno> {
@@ -137,13 +135,7 @@ fn standard_output() -> Result<Target, Error> {
     let own = std::io::stdout().as_fd().try_clone_to_owned();
     let own = own.map_err(|error| failed(Errno::from_raw(errno_of(&error))))?;
     let stat = sys::stat::of(own.as_fd()).map_err(failed)?;
-    Ok(Target { edge: edge(own, None, &stat), stat, path: PathBuf::from("-"), naming: Naming::Passed })
-}
-
-fn edge(file: OwnedFd, base: Option<u64>, stat: &Stat) -> Edge {
-    let is_terminal = isatty(&file).unwrap_or(false);
-    let may_block = is_terminal || (stat.kind == Kind::Stream && !is_memory_device(stat));
-    Edge::new(Arc::new(file), base, may_block)
+    Ok(Target { edge: Edge::new(own, None, &stat), stat, path: PathBuf::from("-"), naming: Naming::Passed })
 }
 
 impl Target {

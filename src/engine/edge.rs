@@ -4,7 +4,11 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use nix::errno::Errno;
+use nix::unistd::isatty;
+
 use crate::flow::Transfer;
+use crate::sys::stat::{Kind, Stat};
 
 /// One end.
 #[derive(Debug)]
@@ -36,10 +40,22 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// A descriptor as it is: no direct I/O, nothing allocated, no flags.
-    pub fn new(file: Arc<OwnedFd>, base: Option<u64>, may_block: bool) -> Edge {
-        let flags = AtomicI32::new(0);
+    /// A descriptor as it is, used from `base` on or from wherever it stands: no direct I/O, no
+    /// holes, nothing allocated, no flags.
+    pub fn new(file: OwnedFd, base: Option<u64>, stat: &Stat) -> Edge {
+        let may_block =
+            isatty(&file).unwrap_or(false) || (stat.kind == Kind::Stream && !stat.is_memory_device());
+        let (file, flags) = (Arc::new(file), AtomicI32::new(0));
         Edge { file, direct: None, base, may_block, has_holes: false, preallocate: false, flags }
+    }
+
+    /// Closes it, and hears what close(2) has to say. No operation may be in flight.
+    pub fn close(self) -> Result<(), Errno> {
+        drop(self.direct);
+        match Arc::try_unwrap(self.file) {
+            Ok(file) => nix::unistd::close(file),
+            Err(_) => panic!("an edge is closed with nothing in flight"),
+        }
     }
 
     pub(super) fn fd(&self, transfer: Transfer) -> &Arc<OwnedFd> {

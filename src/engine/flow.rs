@@ -18,14 +18,14 @@ pub type IntervalSink = Box<dyn FnMut(&Interval) + Send>;
 /// A pump with its arena, its latencies and the means to wake whoever waits for it.
 pub struct Flow {
     state: Mutex<State>,
-    pub(super) arena: Arc<Arena>,
+    arena: Arc<Arena>,
     /// wakes the threads of the plain driver
     pub(super) changed: Condvar,
     /// wakes the ring driver
     pub(super) wake: Notify,
     /// wakes callers
     moved: Notify,
-    pub(super) cancel: Cancel,
+    cancel: Cancel,
     meter: Arc<Meter>,
     started: Instant,
 }
@@ -86,14 +86,28 @@ impl Flow {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells whoever waits that the pump has changed.
-    pub fn notify(&self) {
+    /// The buffers that the pump's slots name.
+    pub fn arena(&self) -> &Arc<Arena> {
+        &self.arena
+    }
+
+    /// What stops it early.
+    pub fn cancel(&self) -> &Cancel {
+        &self.cancel
+    }
+
+    /// Tells the driver that a caller has changed the pump.
+    pub fn notify_driver(&self) {
         self.changed.notify_all();
         self.wake.notify_one();
+    }
+
+    /// Tells callers that the pump has changed.
+    pub fn notify(&self) {
         self.moved.notify_waiters();
     }
 
-    /// Completes after the next change.
+    /// Completes after the next change that the driver makes.
     pub fn moved(&self) -> tokio::sync::futures::Notified<'_> {
         self.moved.notified()
     }
@@ -101,7 +115,7 @@ impl Flow {
     /// What watchers see is brought up to date.
     pub(super) fn publish(&self, state: &State) {
         self.meter.set(state.pump.progress());
-        self.moved.notify_waiters();
+        self.notify();
     }
 
     /// Records an operation that began at `started` and has just ended.

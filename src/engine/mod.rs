@@ -18,6 +18,7 @@ use std::sync::Arc;
 pub use edge::{Edge, End};
 pub use flow::{Finished, Flow, IntervalSink};
 pub use meter::{Meter, Seen};
+pub use settle::error_of;
 pub use size::{Size, Typed};
 
 use crate::error::{Cause, Error, Op};

@@ -92,7 +92,7 @@ impl Driver<'_> {
     }
 
     fn cancel_if_asked(&self, state: &mut State) {
-        if self.flow.cancel.is_raised() && !state.pump.is_cancelled() {
+        if self.flow.cancel().is_raised() && !state.pump.is_cancelled() {
             state.pump.cancel();
         }
     }
@@ -104,7 +104,7 @@ impl Driver<'_> {
                 Intake::Read(transfer) => return (Some(transfer), NAP),
                 Intake::Zero(transfer) => {
                     let (at, len) = (transfer.at as usize, transfer.len as usize);
-                    self.flow.arena.buffer(transfer.slot)[at..at + len].fill(0);
+                    self.flow.arena().buffer(transfer.slot)[at..at + len].fill(0);
                     state.pump.read(transfer, transfer.len, now);
                     self.flow.changed.notify_all();
                 }
@@ -121,7 +121,7 @@ impl Driver<'_> {
                 Outlet::Write(transfer) => return Some(transfer),
                 Outlet::Extend { size } => settle::extend(&mut state.pump, target, size),
                 Outlet::Search { slot, at, len } => {
-                    let run = settle::first_data(&self.flow.arena.buffer(slot), at, len);
+                    let run = settle::first_data(&self.flow.arena().buffer(slot), at, len);
                     state.pump.searched(slot, run, self.flow.now());
                 }
                 Outlet::Idle => return None,
@@ -130,14 +130,14 @@ impl Driver<'_> {
     }
 
     fn transfer(&self, way: Way, edge: &Edge, transfer: Transfer) -> Result<u32, i32> {
-        let mut buffer = self.flow.arena.buffer(transfer.slot);
+        let mut buffer = self.flow.arena().buffer(transfer.slot);
         let bytes = &mut buffer[transfer.at as usize..][..transfer.len as usize];
         let fd = edge.fd(transfer).as_fd();
         let moved = match (way, edge.offset(transfer)) {
             (Way::Read, Some(offset)) => pread(fd, bytes, offset as i64),
             (Way::Write, Some(offset)) => pwrite(fd, bytes, offset as i64),
-            (Way::Read, None) if edge.may_block => sys::stream::read(fd, bytes, &self.flow.cancel),
-            (Way::Write, None) if edge.may_block => sys::stream::write(fd, bytes, &self.flow.cancel),
+            (Way::Read, None) if edge.may_block => sys::stream::read(fd, bytes, self.flow.cancel()),
+            (Way::Write, None) if edge.may_block => sys::stream::write(fd, bytes, self.flow.cancel()),
             (Way::Read, None) => nix::unistd::read(fd, bytes),
             (Way::Write, None) => nix::unistd::write(fd, bytes),
         };
@@ -150,6 +150,6 @@ impl Driver<'_> {
             Way::Write => PollFlags::POLLOUT,
         };
         // Ready, cancelled or failed: the next try tells.
-        let _ = sys::stream::wait(edge.fd(transfer).as_fd(), events, &self.flow.cancel);
+        let _ = sys::stream::wait(edge.fd(transfer).as_fd(), events, self.flow.cancel());
     }
 }

@@ -26,7 +26,7 @@ pub(super) async fn drive(ring: &Ring, flow: &Flow, source: &End, target: &End) 
         withdrawals: Vec::new(),
         completed: Vec::new(),
     };
-    let cancel = Watch::new(flow.cancel.clone());
+    let cancel = Watch::new(flow.cancel().clone());
     loop {
         let wait_until = {
             let mut state = flow.lock();
@@ -85,7 +85,7 @@ impl Driver<'_> {
                 Intake::Read(transfer) => self.start(Way::Read, source, transfer),
                 Intake::Zero(transfer) => {
                     let (at, len) = (transfer.at as usize, transfer.len as usize);
-                    self.flow.arena.buffer(transfer.slot)[at..at + len].fill(0);
+                    self.flow.arena().buffer(transfer.slot)[at..at + len].fill(0);
                     state.pump.read(transfer, transfer.len, self.flow.now());
                     // Zeros take no time: they are written before more are made.
                     if let End::Edge(target) = self.target {
@@ -105,7 +105,7 @@ impl Driver<'_> {
                 Outlet::Write(transfer) => self.start(Way::Write, target, transfer),
                 Outlet::Extend { size } => settle::extend(&mut state.pump, target, size),
                 Outlet::Search { slot, at, len } => {
-                    let run = settle::first_data(&self.flow.arena.buffer(slot), at, len);
+                    let run = settle::first_data(&self.flow.arena().buffer(slot), at, len);
                     state.pump.searched(slot, run, self.flow.now());
                 }
                 Outlet::Idle => return,
@@ -114,7 +114,7 @@ impl Driver<'_> {
     }
 
     fn start(&mut self, way: Way, edge: &Edge, transfer: Transfer) {
-        let buffer = self.flow.arena.buffer(transfer.slot);
+        let buffer = self.flow.arena().buffer(transfer.slot);
         let part = (transfer.at, transfer.len);
         let (fd, offset, flags) = (edge.fd(transfer), edge.offset(transfer), edge.flags(transfer));
         let operation = match way {
@@ -127,7 +127,7 @@ impl Driver<'_> {
 
     /// Tells the pump to stop, and withdraws what might wait for ever.
     fn cancel_if_asked(&mut self, state: &mut State) {
-        if !self.flow.cancel.is_raised() || state.pump.is_cancelled() {
+        if !self.flow.cancel().is_raised() || state.pump.is_cancelled() {
             return;
         }
         state.pump.cancel();

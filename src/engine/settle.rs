@@ -1,8 +1,10 @@
 //! What both drivers do alike: steps that need no waiting, and what a result means for the pump.
 
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::time::Duration;
 
+use crate::error::{Cause, Error, Op};
 use crate::flow::{Extent, Failure, Pump, Reason, Transfer};
 use crate::ring::errno::{Class, classify};
 use crate::sys;
@@ -62,6 +64,20 @@ fn reason(way: Way, errno: i32) -> Reason {
         Way::Read => Reason::Read(errno),
         Way::Write => Reason::Write(errno),
     }
+}
+
+/// A failure with the path where it happened. `expected` is the length that the source had.
+pub fn error_of(failure: Failure, expected: Option<u64>, source: &Path, target: &Path) -> Error {
+    let (op, path, cause) = match failure.reason {
+        Reason::Read(errno) => (Op::Read, source, Cause::Errno(errno)),
+        Reason::Map(errno) => (Op::Seek, source, Cause::Errno(errno)),
+        Reason::Shrank => (Op::Read, source, Cause::SourceShrank { expected: expected.unwrap_or(0) }),
+        Reason::Write(errno) => (Op::Write, target, Cause::Errno(errno)),
+        Reason::WriteZero => (Op::Write, target, Cause::WriteZero),
+        Reason::Extend(errno) => (Op::Truncate, target, Cause::Errno(errno)),
+        Reason::Allocate(errno) => (Op::Allocate, target, Cause::Errno(errno)),
+    };
+    Error::new(op, path, cause).at(failure.offset)
 }
 
 /// Answers where the source's data lies from `from` on, and allocates space for it.

@@ -78,4 +78,9 @@ impl Stat {
             self.kind == Kind::Block && other.kind == Kind::Block && self.represents == other.represents;
         inode || device
     }
+
+    /// /dev/null, /dev/zero and their like, which never wait: major number 1.
+    pub fn is_memory_device(&self) -> bool {
+        self.kind == Kind::Stream && self.represents.0 == 1
+    }
 }
