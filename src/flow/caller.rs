@@ -1,11 +1,9 @@
-//! A pump whose source is a caller's hand: chunks of any length are gathered into blocks.
-//!
-//! The other way round, a target that is a caller's hand, needs nothing special: it takes what
-//! [`Pump::next_write`] tells and answers [`Pump::wrote`].
+//! A pump with a caller's hand at one end: as a source, where chunks of any length are gathered
+//! into blocks, or as a target, which takes blocks in order and gives them back when it likes.
 
 use std::time::Duration;
 
-use super::pump::Pump;
+use super::pump::{Pump, Transfer};
 use super::slot::{Slot, State};
 
 /// Room for a caller's bytes.
@@ -68,6 +66,27 @@ impl Pump {
         self.seal();
         self.extents.end();
         self.closed = true;
+    }
+
+    /// The next block for a caller that is the target, in order, however many it still has; tell
+    /// [`Pump::wrote`] with the whole length when it is done with it.
+    pub fn take(&mut self) -> Option<Transfer> {
+        let taken = |id: &&u16| self.slots[usize::from(**id)].state == State::Writing;
+        let next = self.order.iter().find(|id| !taken(id))?;
+        match self.slots[usize::from(*next)].state {
+            State::Read { .. } => Some(self.submit_write(*next)),
+            _ => None,
+        }
+    }
+
+    /// Whether a caller that is the target has been given everything that comes.
+    pub fn has_ended(&self) -> bool {
+        let to_come = |id: &u16| {
+            let slot = &self.slots[usize::from(*id)];
+            slot.state != State::Writing && slot.offset < self.source_limit
+        };
+        let more = self.writes_go_on() && self.order.iter().any(to_come);
+        self.closed && self.reads_in_flight == 0 && !more
     }
 
     /// While the target is busy small chunks gather; once it waits, what there is goes out.

@@ -198,14 +198,14 @@ pub struct Pump {
     pub(super) level: Level,
     pub(super) extents: Extents,
     pace: Option<Pace>,
-    reads_in_flight: u16,
+    pub(super) reads_in_flight: u16,
     writes_in_flight: u16,
     /// no more blocks are admitted
     pub(super) closed: bool,
     cancelled: bool,
     failure: Option<Failure>,
     /// the source can't be read from here on; data behind the gap helps nobody
-    source_limit: u64,
+    pub(super) source_limit: u64,
     /// a write failed: no other is begun
     target_failed: bool,
     /// the size that the target shows
@@ -412,12 +412,16 @@ impl Pump {
             return Outlet::Extend { size };
         }
         self.visible = self.visible.max(end);
+        Outlet::Write(self.submit_write(id))
+    }
+
+    pub(super) fn submit_write(&mut self, id: u16) -> Transfer {
         self.writes_in_flight += 1;
         let align = self.shape.target.align;
         let slot = &mut self.slots[usize::from(id)];
         let part = slot.begin_write(align);
         let offset = slot.offset + u64::from(part.at);
-        Outlet::Write(Transfer { slot: id, offset, at: part.at, len: part.len, direct: part.direct })
+        Transfer { slot: id, offset, at: part.at, len: part.len, direct: part.direct }
     }
 
     /// A block may overtake others only while the source is known to go on behind it: the last one
@@ -564,7 +568,7 @@ impl Pump {
         self.closed && self.in_flight() == 0 && !to_write
     }
 
-    fn writes_go_on(&self) -> bool {
+    pub(super) fn writes_go_on(&self) -> bool {
         !self.cancelled && !self.target_failed
     }
 

@@ -1,6 +1,5 @@
 //! A stream that a caller reads from.
 
-use std::marker::PhantomData;
 use std::ops::Deref;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -14,7 +13,7 @@ use nix::sys::stat::Mode;
 
 use crate::engine::Flow;
 use crate::error::{Cause, Error, Op};
-use crate::flow::{LevelStats, Outlet, Transfer};
+use crate::flow::{LevelStats, Transfer};
 use crate::ring::Buffer;
 
 use super::Options;
@@ -30,13 +29,12 @@ pub struct ReadStream {
     ended: bool,
 }
 
-/// Bytes of the stream, in its own buffer; dropping it is the drain event that lets more in.
-pub struct Chunk<'a> {
+/// Bytes of the stream, in a buffer of its ring. Dropping it is the drain event that lets more in;
+/// a caller that keeps as many as the ring has gets no more.
+pub struct Chunk {
     buffer: Option<Buffer>,
     transfer: Transfer,
     flow: Arc<Flow>,
-    /// one chunk at a time
-    _stream: PhantomData<&'a mut ReadStream>,
 }
 
 impl ReadStream {
@@ -69,16 +67,16 @@ impl ReadStream {
 
     /// The next chunk ('data'), in order; None at the end ('end'). Waits while paused. An error
     /// comes after the data before it, once, and then None. Cancelling it loses nothing.
-    pub async fn next(&mut self) -> Option<Result<Chunk<'_>, Error>> {
+    pub async fn next(&mut self) -> Option<Result<Chunk, Error>> {
         let (buffer, transfer) = loop {
             let mut moved = pin!(self.flow.moved());
             moved.as_mut().enable();
             if !self.is_paused() {
                 let mut state = self.flow.lock();
-                if let Outlet::Write(transfer) = state.pump.next_write() {
+                if let Some(transfer) = state.pump.take() {
                     break (self.flow.arena().buffer(transfer.slot), transfer);
                 }
-                if state.pump.is_finished() {
+                if state.pump.has_ended() {
                     drop(state);
                     let first = !std::mem::replace(&mut self.ended, true);
                     return failure(&self.flow, &self.path).filter(|_| first).map(Err);
@@ -87,7 +85,7 @@ impl ReadStream {
             moved.await;
         };
         let flow = Arc::clone(&self.flow);
-        Some(Ok(Chunk { buffer: Some(buffer), transfer, flow, _stream: PhantomData }))
+        Some(Ok(Chunk { buffer: Some(buffer), transfer, flow }))
     }
 
     /// Gives no more chunks until [`ReadStream::resume`]; reading ahead goes on to the mark.
@@ -124,7 +122,7 @@ impl Drop for ReadStream {
     }
 }
 
-impl Deref for Chunk<'_> {
+impl Deref for Chunk {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -134,7 +132,7 @@ impl Deref for Chunk<'_> {
     }
 }
 
-impl Drop for Chunk<'_> {
+impl Drop for Chunk {
     fn drop(&mut self) {
         self.buffer = None;
         let now = self.flow.now();
