@@ -525,8 +525,11 @@ impl Pump {
     /// still written.
     pub fn failed(&mut self, transfer: Transfer, reason: Reason, now: Duration) {
         self.retry(transfer);
-        let slot = &self.slots[usize::from(transfer.slot)];
+        let slot = &mut self.slots[usize::from(transfer.slot)];
         let reading = matches!(slot.state, State::Reading { .. });
+        if reading {
+            slot.read_failed();
+        }
         let offset = if reading { slot.end() } else { transfer.offset };
         if reading {
             self.end_block(transfer.slot, now);

@@ -74,7 +74,9 @@ impl Slot {
     }
 
     fn aligned(&self, at: u32, align: u32) -> bool {
-        align > 1 && !self.buffered && (self.offset + u64::from(at)).is_multiple_of(u64::from(align))
+        // Where the block doesn't begin at a multiple, no position is one in both stream and buffer.
+        let both = self.offset.is_multiple_of(u64::from(align)) && at.is_multiple_of(align);
+        align > 1 && !self.buffered && both
     }
 
     /// The next read: what is missing. Under direct I/O it begins at a multiple of `align` and asks
@@ -98,12 +100,13 @@ impl Slot {
     }
 
     /// `n` bytes have come; false where they end before anything new, which is the end of file once
-    /// direct I/O is out of the question.
+    /// direct I/O is out of the question. A read that began again at a sector's start and came back
+    /// shorter than the one before takes back what it may have overwritten.
     pub fn read(&mut self, n: u32, direct: bool) -> bool {
         self.state = State::Reading { submitted: false };
-        let came = (self.submitted_at + n).min(self.want);
-        if came > self.filled {
-            self.filled = came;
+        let before = self.filled;
+        self.filled = (self.submitted_at + n).min(self.want);
+        if self.filled > before {
             return true;
         }
         // A direct read that went back to a sector's start and found no new byte: the end, or a
@@ -111,6 +114,11 @@ impl Slot {
         let again = direct && n > 0 && !self.buffered;
         self.buffered |= again;
         again
+    }
+
+    /// The read in flight failed: where it began, anything may be in the buffer now.
+    pub fn read_failed(&mut self) {
+        self.filled = self.filled.min(self.submitted_at);
     }
 
     /// Goes on without direct I/O, which was refused.
