@@ -429,8 +429,17 @@ impl Pump {
     fn may_write(&self, nth: usize) -> bool {
         let slot = &self.slots[usize::from(self.order[nth])];
         let read = matches!(slot.state, State::Read { .. });
-        let last = slot.end() >= self.known_end && self.shape.visibility != Visibility::Fixed;
+        let last = slot.end() >= self.guarded_end() && self.shape.visibility != Visibility::Fixed;
         read && slot.offset < self.source_limit && (nth == 0 || !last)
+    }
+
+    /// The length that must not show before everything below it is written: the expected one, even
+    /// where the source turns out to have grown past it, then as far as the source is known to go.
+    fn guarded_end(&self) -> u64 {
+        match self.shape.length {
+            Length::Expected(n) if self.completed_to() < n => n,
+            _ => self.known_end,
+        }
     }
 
     /// The size to set before a write that ends at `end`, where one is to be set. With a length of
@@ -439,7 +448,7 @@ impl Pump {
     fn size_to_show(&self, end: u64) -> Option<u64> {
         let Visibility::Ahead { step } = self.shape.visibility else { return None };
         let block = u64::from(self.shape.block_bytes);
-        let last_block = self.known_end.saturating_sub(1) / block * block;
+        let last_block = self.guarded_end().saturating_sub(1) / block * block;
         let ahead = (self.completed_to() + step).min(last_block);
         (end > self.visible && ahead >= end).then_some(ahead)
     }
