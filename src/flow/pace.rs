@@ -43,6 +43,11 @@ impl Pace {
     pub fn spend(&mut self, bytes: u64) {
         self.credit -= i128::from(bytes) * NS;
     }
+
+    /// Gives back `bytes` that were spent and never came.
+    pub fn give_back(&mut self, bytes: u64) {
+        self.credit += i128::from(bytes) * NS;
+    }
 }
 
 #[cfg(test)]

@@ -373,7 +373,11 @@ impl Pump {
         let missing = slot.want - slot.filled;
         slot.want = slot.filled;
         self.level.give_back(u64::from(missing), now);
-        if self.extents.is_open_ended() {
+        if let Some(pace) = &mut self.pace {
+            pace.give_back(u64::from(missing));
+        }
+        // What an ordered source brings next belongs behind what came, whatever its length.
+        if self.extents.is_open_ended() || self.shape.source.ordered {
             self.extents.go_back(missing);
         }
         match self.slots[usize::from(id)].filled {
