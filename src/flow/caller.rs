@@ -72,11 +72,11 @@ impl Pump {
     /// [`Pump::wrote`] with the whole length when it is done with it.
     pub fn take(&mut self) -> Option<Transfer> {
         let taken = |id: &&u16| self.slots[usize::from(**id)].state == State::Writing;
-        let next = self.order.iter().find(|id| !taken(id))?;
-        match self.slots[usize::from(*next)].state {
-            State::Read { .. } => Some(self.submit_write(*next)),
-            _ => None,
-        }
+        let next = *self.order.iter().find(|id| !taken(id))?;
+        let slot = &self.slots[usize::from(next)];
+        let read = matches!(slot.state, State::Read { .. });
+        let comes = self.writes_go_on() && slot.offset < self.source_limit;
+        (read && comes).then(|| self.submit_write(next))
     }
 
     /// Whether a caller that is the target has been given everything that comes.
