@@ -222,6 +222,11 @@ impl Pump {
         assert!(shape.slots > 0 && shape.block_bytes > 0, "a ring has at least one block");
         let ring = u64::from(shape.slots) * u64::from(shape.block_bytes);
         assert!(shape.marks.high_bytes() <= ring, "high-water mark <= ring bytes");
+        let Shape { source, target, .. } = shape;
+        let direct_in_order = [source, target].iter().any(|side| side.ordered && side.align > 1);
+        assert!(!direct_in_order, "what is in order can't begin a sector again");
+        let leaves_holes = shape.find_zeros || (shape.sparse && shape.holes == Holes::Skip);
+        assert!(!(target.ordered && leaves_holes), "what is in order has no place for holes");
         let block = shape.block_bytes;
         let (extents, known_end) = match shape.length {
             Length::Unknown => (Extents::open_ended(block), 0),
