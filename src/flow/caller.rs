@@ -41,11 +41,13 @@ impl Pump {
     /// admission for a caller that listens, the ring bounds one that doesn't.
     pub fn fill(&mut self, place: Place, n: u32, now: Duration) {
         assert!(n <= place.len, "a caller fills at most the room there is");
+        assert_eq!(self.gathering(), Some(place.slot), "room is filled before anything else is asked");
         self.extents.take(n);
         self.level.accept(u64::from(n), now);
         let slot = &mut self.slots[usize::from(place.slot)];
         slot.filled += n;
         slot.want = slot.filled;
+        self.known_end = self.known_end.max(slot.end());
         if slot.filled == self.shape.block_bytes {
             self.ready_to_write(place.slot);
         }

@@ -211,7 +211,7 @@ pub struct Pump {
     /// the size that the target shows
     visible: u64,
     /// bytes up to here are known to exist in the source
-    known_end: u64,
+    pub(super) known_end: u64,
     completed_bytes: u64,
     hole_bytes: u64,
 }
@@ -261,7 +261,7 @@ impl Pump {
 
     /// What the reading side is to do at `now`.
     pub fn next_read(&mut self, now: Duration) -> Intake {
-        if self.source_is_busy() {
+        if self.shape.filled_by_caller || self.source_is_busy() {
             return Intake::Idle;
         }
         if let Some(slot) = self.read_to_continue() {
@@ -314,7 +314,7 @@ impl Pump {
             let slot = &self.slots[usize::from(*slot)];
             slot.state == State::Reading { submitted: false } && slot.offset < self.source_limit
         };
-        match self.writes_go_on() && !self.shape.filled_by_caller {
+        match self.writes_go_on() {
             true => self.order.iter().copied().find(waits),
             false => None,
         }
