@@ -9,6 +9,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -100,9 +101,12 @@ impl Highwater {
         self.before_exec(move || setrlimit(resource, value, value).map_err(Into::into))
     }
 
-    /// As a plain user, without groups or capabilities.
-    pub fn as_nobody(mut self) -> Highwater {
-        self.command.uid(65534).gid(65534);
+    /// As a plain user of its own, without groups or capabilities. Locked memory is charged to a
+    /// user over all of its processes, so that no two tests may share one.
+    pub fn by_a_plain_user(mut self) -> Highwater {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let next = NEXT.fetch_add(1, Ordering::Relaxed) % 16;
+        self.command.uid(100_000 + std::process::id() % 10_000 * 16 + next).gid(65534);
         self
     }
 
@@ -126,6 +130,7 @@ impl Highwater {
     }
 
     /// Starts it.
+    #[allow(clippy::zombie_processes)] // Running waits for it, with wait4.
     pub fn start(mut self) -> Running {
         let shown = format!("{:?}", self.command);
         let mut child = self.command.spawn().unwrap_or_else(|error| panic!("{shown}: {error}"));

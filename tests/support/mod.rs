@@ -8,6 +8,8 @@
 
 // Each test binary compiles this module anew and uses a part of it.
 #![allow(dead_code, unused_imports, unused_macros)]
+// Lists of ranges of a file often have one.
+#![allow(clippy::single_range_in_vec_init)]
 
 pub mod cgroup;
 pub mod command;
@@ -57,6 +59,11 @@ impl Scratch {
 pub fn unique_name() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("highwater-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The engines this machine can run. Without io_uring there is a fall-back, tested elsewhere.
+pub fn engines() -> Vec<&'static str> {
+    if needs::uring().is_ok() { vec!["ring", "plain"] } else { vec!["plain"] }
 }
 
 /// Waits until `done` says so; panics with `what` after a generous time.
