@@ -18,7 +18,8 @@ const LENGTHS: [u64; 11] =
 
 /// Copies every length with every engine from `dir` to itself, and asserts that it is whole.
 fn copies_every_length(dir: &Path, directs: &[&str]) {
-    for (direct, engine) in directs.iter().flat_map(|direct| engines().into_iter().map(move |e| (*direct, e))) {
+    for (direct, engine) in directs.iter().flat_map(|direct| engines().into_iter().map(move |e| (*direct, e)))
+    {
         for len in LENGTHS {
             let source = dir.join(format!("source-{engine}-{len}"));
             let target = dir.join(format!("target-{engine}-{len}"));

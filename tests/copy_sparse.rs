@@ -1,5 +1,7 @@
 //! Holes: kept, made of zeros, or filled, as `--sparse` says; and clones, which keep all at once.
 
+#![allow(clippy::single_range_in_vec_init)]
+
 mod support;
 
 use std::fs;
@@ -84,7 +86,7 @@ fn a_file_that_is_one_hole_stays_one() {
 fn a_file_that_begins_or_ends_with_a_hole_keeps_its_length() {
     let dir = Scratch::new();
     for (name, data) in [("begins", 7 * MIB..LEN + 5), ("ends", 0..MIB)] {
-        write_sparse(&dir.path(name), 1, LEN + 5, &[data.clone()]);
+        write_sparse(&dir.path(name), 1, LEN + 5, std::slice::from_ref(&data));
         let target = dir.path(&format!("{name}-copied"));
         copy(&["--sparse", "auto"], &dir.path(name), &target);
         let extents = data_extents(&target);
