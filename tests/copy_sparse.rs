@@ -50,19 +50,19 @@ fn check_every_mode(dir: &Path) {
 #[test]
 fn holes_are_as_asked_on_ext4() {
     need_fs!(Fs::Ext4);
-    check_every_mode(&LoopDisk::new(Fs::Ext4, 64 * MIB).dir());
+    check_every_mode(&LoopDisk::exact(Fs::Ext4, 64 * MIB).dir());
 }
 
 #[test]
 fn holes_are_as_asked_on_xfs() {
     need_fs!(Fs::Xfs);
-    check_every_mode(&LoopDisk::new(Fs::Xfs, 64 * MIB).dir());
+    check_every_mode(&LoopDisk::exact(Fs::Xfs, 64 * MIB).dir());
 }
 
 #[test]
 fn holes_are_as_asked_on_btrfs() {
     need_fs!(Fs::Btrfs);
-    check_every_mode(&LoopDisk::new(Fs::Btrfs, 64 * MIB).dir());
+    check_every_mode(&LoopDisk::exact(Fs::Btrfs, 64 * MIB).dir());
 }
 
 #[test]

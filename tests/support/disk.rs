@@ -163,6 +163,19 @@ impl LoopDisk {
         LoopDisk::on(LoopDevice::new(len.max(fs.least_bytes())), fs)
     }
 
+    /// A disk whose files have data exactly where it was written: XFS allocates more behind a file's
+    /// end in advance, and so makes data of what becomes a hole. Not so here.
+    pub fn exact(fs: Fs, len: u64) -> LoopDisk {
+        let disk = LoopDisk::new(fs, len);
+        if fs != Fs::Xfs {
+            return disk;
+        }
+        let LoopDisk { mount, device } = disk;
+        drop(mount);
+        let mount = Mount::new(&["-o", "allocsize=4k", device.path().to_str().unwrap()]);
+        LoopDisk { mount, device }
+    }
+
     /// A file system on this device.
     pub fn on(device: LoopDevice, fs: Fs) -> LoopDisk {
         let path = device.path().to_str().unwrap();
