@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 pub enum Op {
     /// stat, statx, fstat
     Stat,
-    /// open
+    /// open of what is there
     Open,
+    /// open or naming of what is not there yet
+    Create,
     /// read of data, continuations included
     Read,
     /// write of data, continuations included
@@ -45,6 +47,7 @@ impl Op {
         match self {
             Op::Stat => "stat",
             Op::Open => "open",
+            Op::Create => "create",
             Op::Read => "read",
             Op::Write => "write",
             Op::Allocate => "allocate",
@@ -89,6 +92,10 @@ pub enum Cause {
     NoClone,
     /// A directory where a file is needed.
     IsDirectory,
+    /// A symbolic link as target that points nowhere.
+    DanglingLink,
+    /// A block device that is mounted or held by another program.
+    InUse,
     /// io_uring was demanded and the kernel refuses it, with this errno.
     NoRing(i32),
 }
@@ -150,6 +157,8 @@ impl fmt::Display for Cause {
             Cause::NoDirect => write!(out, "direct I/O is not possible here"),
             Cause::NoClone => write!(out, "a reflink is not possible here"),
             Cause::IsDirectory => write!(out, "is a directory"),
+            Cause::DanglingLink => write!(out, "is a dangling symbolic link"),
+            Cause::InUse => write!(out, "is mounted or in use"),
             Cause::NoRing(errno) => write!(out, "io_uring is refused: {}", strerror(errno)),
         }
     }

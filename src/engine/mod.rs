@@ -1,1 +1,148 @@
-//! (being built)
+//! Drives a pump between two ends, and owns what a pump can't: draining, sync, cancellation.
+//!
+//! One pump, two drivers: [`Engine::Ring`](Kind::Ring) over io_uring and a plain one over pread and
+//! pwrite on two threads, where io_uring is refused. Both ask the same pump, use the same arena and
+//! settle results by the same code; neither knows what the bytes are for.
+
+mod edge;
+mod flow;
+mod meter;
+mod plain;
+mod ring;
+mod settle;
+mod size;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+pub use edge::{Edge, End};
+pub use flow::{Finished, Flow, IntervalSink};
+pub use meter::{Meter, Seen};
+pub use settle::error_of;
+pub use size::{Size, Typed};
+
+use crate::error::{Cause, Error, Op};
+use crate::latency::Kind as Latency;
+use crate::ring::{Arena, Ring};
+use crate::sys;
+
+/// Which driver is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// io_uring, or the plain driver where it is refused
+    #[default]
+    Auto,
+    /// io_uring or nothing
+    Ring,
+    /// pread and pwrite
+    Plain,
+}
+
+/// What was wanted and could not be had; the work goes on without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// io_uring is refused with this errno; the plain driver works
+    NoRing(i32),
+    /// buffers can't be registered, with this errno; they work unregistered
+    Unregistered(i32),
+}
+
+/// Fewer buffers than this are no ring: registration is given up instead.
+const FEWEST_BUFFERS: u16 = 4;
+
+enum Kind {
+    Ring(Ring),
+    Plain,
+}
+
+/// A driver with its arena, for one stream at a time.
+pub struct Engine {
+    kind: Kind,
+    arena: Arc<Arena>,
+    notes: Vec<Note>,
+}
+
+impl Engine {
+    /// Sets up the driver and its memory. Fails where io_uring is demanded and refused, or where
+    /// there is no memory.
+    pub fn open(choice: Choice, size: Size) -> Result<Engine, Error> {
+        let arena = arena(size.block_bytes, size.buffers)?;
+        if choice == Choice::Plain {
+            return Ok(Engine { kind: Kind::Plain, arena, notes: Vec::new() });
+        }
+        sys::memlock::raise_to_hard();
+        match Ring::new(&arena) {
+            Ok(ring) => Engine::registered(ring, arena, size),
+            Err(errno) if choice == Choice::Ring => {
+                Err(Error::new(Op::Setup, "io_uring", Cause::NoRing(errno)))
+            }
+            Err(errno) => Ok(Engine { kind: Kind::Plain, arena, notes: vec![Note::NoRing(errno)] }),
+        }
+    }
+
+    fn registered(mut ring: Ring, mut arena: Arc<Arena>, size: Size) -> Result<Engine, Error> {
+        let mut notes = Vec::new();
+        while let Err(errno) = ring.register() {
+            let fewer = arena.buffers() / 2;
+            if errno != libc::ENOMEM || !size.may_halve || fewer < FEWEST_BUFFERS {
+                notes.push(Note::Unregistered(errno));
+                break;
+            }
+            arena = self::arena(size.block_bytes, fewer)?;
+            match Ring::new(&arena) {
+                Ok(smaller) => ring = smaller,
+                Err(errno) => return Err(Error::new(Op::Setup, "io_uring", Cause::NoRing(errno))),
+            }
+        }
+        Ok(Engine { kind: Kind::Ring(ring), arena, notes })
+    }
+
+    /// The memory, as large as it came out.
+    pub fn arena(&self) -> &Arc<Arena> {
+        &self.arena
+    }
+
+    /// What could not be had.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
+    /// Whether io_uring does the work.
+    pub fn is_ring(&self) -> bool {
+        matches!(self.kind, Kind::Ring(_))
+    }
+
+    /// Whether the buffers are registered with it.
+    pub fn is_registered(&self) -> bool {
+        matches!(&self.kind, Kind::Ring(ring) if ring.is_registered())
+    }
+
+    /// Moves everything from `source` to `target`, until the flow's pump is finished: at the end,
+    /// after the first failure or a cancellation, and never with an operation in flight. What came
+    /// of it is in the flow.
+    pub fn run(&self, flow: &Flow, source: &End, target: &End) {
+        match &self.kind {
+            Kind::Ring(ring) => ring.block_on(ring::drive(ring, flow, source, target)),
+            Kind::Plain => plain::drive(flow, source, target),
+        }
+    }
+
+    /// Makes `file` durable, data and metadata, and records how long that took. Not cancelled by
+    /// anything. Fails with fsync's errno; what a failed sync has lost is lost (fsync(2)), so it is
+    /// never tried again.
+    pub fn sync(&self, flow: &Flow, file: &Arc<OwnedFd>) -> Result<(), i32> {
+        let started = flow.now();
+        let result = match &self.kind {
+            Kind::Ring(ring) => ring.block_on(async { ring.sync(file).await.result }).map(drop),
+            Kind::Plain => nix::unistd::fsync(file.as_fd()).map_err(|errno| errno as i32),
+        };
+        flow.record(Latency::Sync, started);
+        result
+    }
+}
+
+fn arena(block_bytes: u32, buffers: u16) -> Result<Arc<Arena>, Error> {
+    let failed =
+        |error| Error::new(Op::Setup, "the ring's memory", Cause::Errno(crate::error::errno_of(&error)));
+    Arena::new(block_bytes, buffers).map_err(failed)
+}

@@ -1,1 +1,19 @@
-//! (being built)
+//! Decisions, and nothing else: what to read or write next, with which slot, offset and length.
+//!
+//! Knows the marks, the slots, the extents, the pace. Must not know I/O, clocks, threads or async:
+//! time is an argument (a `Duration` since the run began) and every operation is carried out by a
+//! driver, which tells the [`Pump`] what became of it. The drivers are `engine::ring` and
+//! `engine::plain` in production and the simulator of `tests/sim/` in tests.
+
+mod caller;
+mod extents;
+mod marks;
+mod pace;
+mod pump;
+mod slot;
+
+pub use caller::Place;
+pub use extents::{Block, Extent, Extents, Holes, Next};
+pub use marks::{Level, LevelStats, Marks, MarksError};
+pub use pace::Pace;
+pub use pump::{Failure, Intake, Length, Outlet, Progress, Pump, Reason, Shape, Side, Transfer, Visibility};

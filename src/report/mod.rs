@@ -1,1 +1,19 @@
-//! (being built)
+//! A finished run as data, and that data as text, JSON and HdrHistogram logs: one format a file.
+//!
+//! Knows names, units and formats. Must not know how a run was run, and opens no files: everything
+//! goes into an [`std::io::Write`] of the caller.
+
+mod hgrm;
+mod hlog;
+mod json;
+mod run;
+mod table;
+
+pub use hgrm::write_hgrm;
+pub use hlog::HlogWriter;
+pub use json::write_json;
+pub use run::{
+    Command, Failure, Flow, Latency, Method, Outcome, Path, Process, Ring, Run, SCHEMA,
+    throughput_bytes_per_s,
+};
+pub use table::write_table;

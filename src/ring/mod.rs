@@ -1,1 +1,16 @@
-//! (being built)
+//! io_uring: the runtime, the arena, the operations, and the class of every errno.
+//!
+//! The only room that names `tokio_uring` and `io_uring`. Knows no policy: what to submit is the
+//! engine's business.
+
+mod arena;
+pub mod errno;
+mod ops;
+mod runtime;
+mod watch;
+
+pub use arena::{Arena, Buffer};
+pub use errno::Class;
+pub use ops::{Done, InFlight};
+pub use runtime::Ring;
+pub use watch::Watch;

@@ -1,1 +1,16 @@
-//! (being built)
+//! Small safe wrappers over nix and libc, each over one thing that the kernel can do. They return
+//! errnos and know nothing of each other, nor of what they are used for.
+
+pub mod cache;
+pub mod cancel;
+pub mod clone;
+pub mod device;
+pub mod holes;
+pub mod kernel;
+pub mod memlock;
+pub mod process;
+pub mod signals;
+pub mod space;
+pub mod stat;
+pub mod stream;
+pub mod temporary;

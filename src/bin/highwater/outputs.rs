@@ -1,0 +1,82 @@
+//! The files that tell about a run: opened before it starts, written when it has ended.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use highwater::engine::IntervalSink;
+use highwater::error::{errno_of, strerror};
+use highwater::latency::Totals;
+use highwater::report::{HlogWriter, Run, write_hgrm, write_json, write_table};
+
+use crate::args::OutputOptions;
+use crate::quote::quote;
+
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// What was asked for, open.
+pub struct Outputs {
+    json: Option<(PathBuf, Box<dyn Write>)>,
+    hgrm: Option<(PathBuf, Box<dyn Write>)>,
+    hlog: Option<HlogWriter<File>>,
+    table: bool,
+}
+
+impl Outputs {
+    /// Opens them all, or tells in words why one can't be.
+    pub fn open(options: &OutputOptions) -> Result<Outputs, String> {
+        let hlog = match &options.hlog {
+            None => None,
+            Some(path) => {
+                let file = File::create(path).and_then(|file| HlogWriter::new(file, SystemTime::now()));
+                Some(file.map_err(|error| failed(path, &error))?)
+            }
+        };
+        Ok(Outputs {
+            json: options.json.as_deref().map(create).transpose()?,
+            hgrm: options.hgrm.as_deref().map(create).transpose()?,
+            hlog,
+            table: options.latency,
+        })
+    }
+
+    /// Where intervals go while the run lasts, where somebody wants them.
+    pub fn intervals(&mut self) -> Option<(Duration, IntervalSink)> {
+        let mut hlog = self.hlog.take()?;
+        let sink: IntervalSink = Box::new(move |interval| {
+            // A log that can't be written must not stop the copy; it ends early.
+            let _ = hlog.interval(interval);
+        });
+        Some((INTERVAL, sink))
+    }
+
+    /// Writes the reports of a run, or tells in words why one can't be.
+    pub fn finish(self, run: &Run, latency: &Totals) -> Result<(), String> {
+        if let Some((path, mut out)) = self.json {
+            write_json(&mut out, run).and_then(|()| out.flush()).map_err(|error| failed(&path, &error))?;
+        }
+        if let Some((path, mut out)) = self.hgrm {
+            write_hgrm(&mut out, latency)
+                .and_then(|()| out.flush())
+                .map_err(|error| failed(&path, &error))?;
+        }
+        if self.table {
+            let standard_error = Path::new("standard error");
+            write_table(&mut io::stderr(), &run.latency).map_err(|error| failed(standard_error, &error))?;
+        }
+        Ok(())
+    }
+}
+
+fn create(path: &Path) -> Result<(PathBuf, Box<dyn Write>), String> {
+    let out: Box<dyn Write> = match path == Path::new("-") {
+        true => Box::new(io::stdout()),
+        false => Box::new(BufWriter::new(File::create(path).map_err(|error| failed(path, &error))?)),
+    };
+    Ok((path.to_owned(), out))
+}
+
+fn failed(path: &Path, error: &io::Error) -> String {
+    format!("cannot write {}: {}", quote(path), strerror(errno_of(error)))
+}

@@ -1,0 +1,139 @@
+//! Around the page cache or through it: one rule for each side.
+//!
+//! The measurements behind the rule (512 MiB, ext4 on a virtual disk): see the README's table.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use nix::fcntl::OFlag;
+
+use crate::engine::Edge;
+use crate::error::{Cause, Error, Op};
+use crate::sys;
+use crate::sys::space::FileSystem;
+use crate::sys::stat::{Kind, Stat};
+
+/// `--direct`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direct {
+    /// where it is faster or leaves the page cache as it was
+    #[default]
+    Auto,
+    /// or fail
+    Always,
+    /// through the page cache
+    Never,
+}
+
+/// Smaller files leave no mark on the page cache that matters, and setting direct I/O up costs
+/// more than it saves.
+const WORTH_IT_BYTES: u64 = 8 << 20;
+
+/// RWF_DONTCACHE (include/uapi/linux/fs.h): the pages of this operation leave the cache after it.
+const RWF_DONTCACHE: i32 = 0x80;
+
+/// What is known of a side before it is decided on.
+pub(super) struct Facts<'a> {
+    pub name: &'a std::path::Path,
+    pub stat: &'a Stat,
+    /// bytes that will move, where known
+    pub length: Option<u64>,
+    /// exit status 0 will mean durable: what is written must reach the device anyway
+    pub synced: bool,
+}
+
+/// How a side goes.
+enum Way {
+    Buffered,
+    /// through the page cache, and out of it again
+    DropBehind,
+    Direct,
+}
+
+/// Decides for a source and sets its edge up; the alignment that its reads need.
+pub(super) fn set_up_source(edge: &mut Edge, direct: Direct, facts: &Facts<'_>) -> Result<u32, Error> {
+    let way = match direct {
+        _ if edge.base.is_none() => Way::Buffered,
+        Direct::Auto if !facts.synced || facts.is_small() => Way::Buffered,
+        // Most of it is in memory: reading it from the device would only be slower.
+        Direct::Auto if cached(edge, facts) * 2 >= facts.length.unwrap_or(0) => Way::Buffered,
+        // Read-ahead keeps a device busier than a few direct reads.
+        Direct::Auto if can_drop_behind(edge) => Way::DropBehind,
+        Direct::Auto | Direct::Always => Way::Direct,
+        Direct::Never => Way::Buffered,
+    };
+    set_up(edge, way, direct, facts, OFlag::O_RDONLY)
+}
+
+/// Decides for a target and sets its edge up; the alignment that its writes need.
+pub(super) fn set_up_target(edge: &mut Edge, direct: Direct, facts: &Facts<'_>) -> Result<u32, Error> {
+    let way = match direct {
+        _ if edge.base.is_none() => Way::Buffered,
+        Direct::Auto if !facts.synced || facts.is_small() => Way::Buffered,
+        // Without a known length no space is allocated ahead, and direct writes that extend a file
+        // wait for each other.
+        Direct::Auto if facts.length.is_none() && can_drop_behind(edge) => Way::DropBehind,
+        Direct::Auto if facts.stat.kind == Kind::Block || is_known(edge) => Way::Direct,
+        Direct::Auto => Way::Buffered,
+        Direct::Always => Way::Direct,
+        Direct::Never => Way::Buffered,
+    };
+    set_up(edge, way, direct, facts, OFlag::O_WRONLY)
+}
+
+impl Facts<'_> {
+    fn is_small(&self) -> bool {
+        self.length.is_some_and(|length| length < WORTH_IT_BYTES)
+    }
+}
+
+fn set_up(edge: &mut Edge, way: Way, direct: Direct, facts: &Facts<'_>, access: OFlag) -> Result<u32, Error> {
+    match way {
+        Way::Direct => match open_direct(edge, facts.stat, access) {
+            Some((twin, align)) => {
+                edge.direct = Some(Arc::new(twin));
+                Ok(align)
+            }
+            None if direct == Direct::Always => Err(no_direct(facts)),
+            None => Ok(1),
+        },
+        _ if direct == Direct::Always => Err(no_direct(facts)),
+        Way::DropBehind => {
+            *edge.flags.get_mut() = RWF_DONTCACHE;
+            Ok(1)
+        }
+        Way::Buffered => Ok(1),
+    }
+}
+
+fn no_direct(facts: &Facts<'_>) -> Error {
+    Error::new(Op::Open, facts.name, Cause::NoDirect)
+}
+
+fn open_direct(edge: &Edge, stat: &Stat, access: OFlag) -> Option<(OwnedFd, u32)> {
+    let align = match stat.kind {
+        Kind::Block => sys::device::sector_bytes(edge.file.as_fd()).ok(),
+        // A file system that reports no alignment (before Linux 6.1, or FUSE, NFS) may still take
+        // O_DIRECT; a page is enough for all of them. One that reports "none" refuses the open.
+        _ => stat.direct_align.or(Some(4096)),
+    }?;
+    let twin = sys::temporary::reopen(edge.file.as_fd(), access | OFlag::O_DIRECT).ok()?;
+    Some((twin, align))
+}
+
+fn cached(edge: &Edge, facts: &Facts<'_>) -> u64 {
+    match facts.stat.kind {
+        Kind::Regular => sys::cache::cached_bytes(edge.file.as_fd()).unwrap_or(0),
+        _ => 0,
+    }
+}
+
+fn is_known(edge: &Edge) -> bool {
+    matches!(sys::space::file_system(edge.file.as_fd()), Ok((FileSystem::Ext4 | FileSystem::Xfs, _)))
+}
+
+/// RWF_DONTCACHE was mended in Linux 6.16; where a file system doesn't know it the first operation
+/// is refused and repeated without.
+fn can_drop_behind(edge: &Edge) -> bool {
+    is_known(edge) && sys::kernel::is_at_least(6, 16)
+}

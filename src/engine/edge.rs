@@ -1,0 +1,83 @@
+//! The two ends of a stream: a descriptor that operations go to, or a caller's hand.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use nix::errno::Errno;
+use nix::unistd::isatty;
+
+use crate::flow::Transfer;
+use crate::sys::stat::{Kind, Stat};
+
+/// One end.
+#[derive(Debug)]
+pub enum End {
+    /// operations on a descriptor
+    Edge(Edge),
+    /// a caller that fills or empties buffers itself and wakes the flow
+    Caller,
+}
+
+/// A descriptor, twice where direct I/O is used: what direct I/O can't take (a tail that is no
+/// whole sector) goes through the page cache of the same file.
+#[derive(Debug)]
+pub struct Edge {
+    /// through the page cache
+    pub file: Arc<OwnedFd>,
+    /// the same file opened with O_DIRECT
+    pub direct: Option<Arc<OwnedFd>>,
+    /// where the stream's byte 0 lies; None: wherever the descriptor stands, moving it
+    pub base: Option<u64>,
+    /// may wait for ever (pipe, socket, terminal): withdrawn when the copy is cancelled
+    pub may_block: bool,
+    /// ask where the source's data lies; else all of it is data
+    pub has_holes: bool,
+    /// space is allocated for each extent before it is written
+    pub preallocate: bool,
+    /// RWF_ bits for operations through the page cache; cleared once they are refused
+    pub flags: AtomicI32,
+}
+
+impl Edge {
+    /// A descriptor as it is, used from `base` on or from wherever it stands: no direct I/O, no
+    /// holes, nothing allocated, no flags.
+    pub fn new(file: OwnedFd, base: Option<u64>, stat: &Stat) -> Edge {
+        let may_block =
+            isatty(&file).unwrap_or(false) || (stat.kind == Kind::Stream && !stat.is_memory_device());
+        let (file, flags) = (Arc::new(file), AtomicI32::new(0));
+        Edge { file, direct: None, base, may_block, has_holes: false, preallocate: false, flags }
+    }
+
+    /// Closes it, and hears what close(2) has to say. No operation may be in flight.
+    pub fn close(self) -> Result<(), Errno> {
+        drop(self.direct);
+        match Arc::try_unwrap(self.file) {
+            Ok(file) => nix::unistd::close(file),
+            Err(_) => panic!("an edge is closed with nothing in flight"),
+        }
+    }
+
+    pub(super) fn fd(&self, transfer: Transfer) -> &Arc<OwnedFd> {
+        match &self.direct {
+            Some(direct) if transfer.direct => direct,
+            _ => &self.file,
+        }
+    }
+
+    pub(super) fn offset(&self, transfer: Transfer) -> Option<u64> {
+        self.base.map(|base| base + transfer.offset)
+    }
+
+    pub(super) fn flags(&self, transfer: Transfer) -> i32 {
+        match transfer.direct {
+            true => 0,
+            false => self.flags.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Goes on without flags; false where there were none.
+    pub(super) fn clear_flags(&self) -> bool {
+        self.flags.swap(0, Ordering::Relaxed) != 0
+    }
+}

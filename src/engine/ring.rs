@@ -1,0 +1,220 @@
+//! The driver over io_uring: one thread, three phases a turn: submit what the pump wants, wait for
+//! completions, tell the pump. An operation in flight is never dropped.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::flow::{Intake, Outlet, Transfer};
+use crate::latency::Kind;
+use crate::ring::{Done, InFlight, Ring, Watch};
+use crate::sys::cancel::Cancel;
+
+use super::edge::{Edge, End};
+use super::flow::{Flow, State};
+use super::settle::{self, Settled, Way};
+
+/// Runs until the flow's pump is finished; inside [`Ring::block_on`].
+pub(super) async fn drive(ring: &Ring, flow: &Flow, source: &End, target: &End) {
+    let mut driver = Driver {
+        ring,
+        flow,
+        source,
+        target,
+        running: Vec::new(),
+        withdrawals: Vec::new(),
+        completed: Vec::new(),
+    };
+    let cancel = Watch::new(flow.cancel().clone());
+    loop {
+        let wait_until = {
+            let mut state = flow.lock();
+            driver.settle(&mut state);
+            driver.cancel_if_asked(&mut state);
+            let wait_until = driver.submit(&mut state);
+            flow.publish(&state);
+            if state.pump.is_finished() && driver.is_idle() {
+                return;
+            }
+            wait_until
+        };
+        driver.wait(&cancel, wait_until).await;
+    }
+}
+
+/// What an operation in flight is for.
+enum What {
+    Transfer(Way),
+    /// until the descriptor is ready, then the transfer is tried again
+    Readiness,
+}
+
+struct Running {
+    what: What,
+    transfer: Transfer,
+    started: Duration,
+    operation: InFlight,
+}
+
+struct Driver<'a> {
+    ring: &'a Ring,
+    flow: &'a Flow,
+    source: &'a End,
+    target: &'a End,
+    running: Vec<Running>,
+    /// cancellations of operations that might never complete
+    withdrawals: Vec<InFlight>,
+    completed: Vec<(What, Transfer, Duration, Done)>,
+}
+
+impl Driver<'_> {
+    fn is_idle(&self) -> bool {
+        self.running.is_empty() && self.withdrawals.is_empty()
+    }
+
+    // ---- submit ----
+
+    fn submit(&mut self, state: &mut State) -> Option<Duration> {
+        if let End::Edge(target) = self.target {
+            self.submit_writes(state, target);
+        }
+        let End::Edge(source) = self.source else { return None };
+        loop {
+            match state.pump.next_read(self.flow.now()) {
+                Intake::Read(transfer) => self.start(Way::Read, source, transfer),
+                Intake::Zero(transfer) => {
+                    let (at, len) = (transfer.at as usize, transfer.len as usize);
+                    self.flow.arena().buffer(transfer.slot)[at..at + len].fill(0);
+                    state.pump.read(transfer, transfer.len, self.flow.now());
+                    // Zeros take no time: they are written before more are made.
+                    if let End::Edge(target) = self.target {
+                        self.submit_writes(state, target);
+                    }
+                }
+                Intake::Map { from } => settle::map(&mut state.pump, source, self.target, from),
+                Intake::Wait(until) => return Some(until),
+                Intake::Idle => return None,
+            }
+        }
+    }
+
+    fn submit_writes(&mut self, state: &mut State, target: &Edge) {
+        loop {
+            match state.pump.next_write() {
+                Outlet::Write(transfer) => self.start(Way::Write, target, transfer),
+                Outlet::Extend { size } => settle::extend(&mut state.pump, target, size),
+                Outlet::Search { slot, at, len } => {
+                    let run = settle::first_data(&self.flow.arena().buffer(slot), at, len);
+                    state.pump.searched(slot, run, self.flow.now());
+                }
+                Outlet::Idle => return,
+            }
+        }
+    }
+
+    fn start(&mut self, way: Way, edge: &Edge, transfer: Transfer) {
+        let buffer = self.flow.arena().buffer(transfer.slot);
+        let part = (transfer.at, transfer.len);
+        let (fd, offset, flags) = (edge.fd(transfer), edge.offset(transfer), edge.flags(transfer));
+        let operation = match way {
+            Way::Read => self.ring.read(fd, buffer, part, offset, flags),
+            Way::Write => self.ring.write(fd, buffer, part, offset, flags),
+        };
+        let started = self.flow.now();
+        self.running.push(Running { what: What::Transfer(way), transfer, started, operation });
+    }
+
+    /// Tells the pump to stop, and withdraws what might wait for ever.
+    fn cancel_if_asked(&mut self, state: &mut State) {
+        if !self.flow.cancel().is_raised() || state.pump.is_cancelled() {
+            return;
+        }
+        state.pump.cancel();
+        for end in [self.source, self.target] {
+            if let End::Edge(Edge { file, may_block: true, .. }) = end {
+                self.withdrawals.push(self.ring.withdraw(file));
+            }
+        }
+    }
+
+    // ---- wait ----
+
+    /// Until something completed, the time has come, a caller moved or the copy is cancelled.
+    async fn wait(&mut self, cancel: &Watch<Cancel>, until: Option<Duration>) {
+        let mut woken = pin!(self.flow.wake.notified());
+        let pause = until.map(|at| at.saturating_sub(self.flow.now()));
+        let mut alarm = pin!(async {
+            match pause {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => std::future::pending().await,
+            }
+        });
+        poll_fn(|context| {
+            let completed = self.poll_operations(context);
+            let woken = woken.as_mut().poll(context).is_ready();
+            let alarm = alarm.as_mut().poll(context).is_ready();
+            let cancelled = cancel.poll_news(context);
+            match completed || woken || alarm || cancelled {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
+    }
+
+    fn poll_operations(&mut self, context: &mut Context<'_>) -> bool {
+        let before = self.withdrawals.len();
+        self.withdrawals.retain_mut(|operation| Pin::new(operation).poll(context).is_pending());
+        let mut nth = 0;
+        while nth < self.running.len() {
+            match Pin::new(&mut self.running[nth].operation).poll(context) {
+                Poll::Pending => nth += 1,
+                Poll::Ready(done) => {
+                    let Running { what, transfer, started, .. } = self.running.remove(nth);
+                    self.completed.push((what, transfer, started, done));
+                }
+            }
+        }
+        self.withdrawals.len() < before || !self.completed.is_empty()
+    }
+
+    // ---- tell ----
+
+    fn settle(&mut self, state: &mut State) {
+        let now = self.flow.now();
+        let mut completed = std::mem::take(&mut self.completed);
+        for (what, transfer, started, done) in completed.drain(..) {
+            // The buffer is free for the slot's next operation before the pump hands one out.
+            drop(done.buffer);
+            match what {
+                What::Readiness => state.pump.retry(transfer),
+                What::Transfer(way) => self.settle_transfer(state, way, transfer, started, done.result, now),
+            }
+        }
+        self.completed = completed;
+    }
+
+    fn settle_transfer(
+        &mut self,
+        state: &mut State,
+        way: Way,
+        transfer: Transfer,
+        started: Duration,
+        result: Result<u32, i32>,
+        now: Duration,
+    ) {
+        let (end, kind, events) = match way {
+            Way::Read => (self.source, Kind::Read, libc::POLLIN),
+            Way::Write => (self.target, Kind::Write, libc::POLLOUT),
+        };
+        let End::Edge(edge) = end else { unreachable!("only a descriptor has operations in flight") };
+        if matches!(result, Ok(n) if n > 0) {
+            state.record(kind, started, now);
+        }
+        if settle::settle(&mut state.pump, edge, way, transfer, result, now) == Settled::NotReady {
+            let operation = self.ring.ready(edge.fd(transfer), events);
+            self.running.push(Running { what: What::Readiness, transfer, started, operation });
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! How large the ring is and where its marks are, from what was typed and what was not.
+
+use crate::flow::{Marks, MarksError};
+
+/// The unit of transfer where none was typed, in bytes.
+pub const BLOCK_BYTES: u64 = 256 << 10;
+/// The ring where nothing was typed, in bytes: registered, it fits twice into the 8 MiB that a
+/// plain user may lock.
+const RING_BYTES: u64 = 4 << 20;
+/// tokio-uring registers no more (it drops the rest without a word).
+const MOST_BUFFERS: u64 = 1024;
+/// A buffer's length is a 32-bit number in an SQE, and the kernel registers at most 1 GiB.
+const MOST_BLOCK_BYTES: u64 = 1 << 30;
+
+/// What was typed; None is "whatever fits". All sizes are bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Typed {
+    /// `--block-size`
+    pub block_bytes: Option<u64>,
+    /// `--buffers`
+    pub buffers: Option<u64>,
+    /// `--high-water`
+    pub high_water: Option<u64>,
+    /// `--low-water`
+    pub low_water: Option<u64>,
+}
+
+/// A ring and its marks that don't contradict each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// the unit of transfer, in bytes
+    pub block_bytes: u32,
+    /// how many buffers
+    pub buffers: u16,
+    /// nothing that was typed needs so many: fewer will do, where RLIMIT_MEMLOCK holds no more
+    pub may_halve: bool,
+    high_water: Option<u64>,
+    low_water: Option<u64>,
+}
+
+impl Typed {
+    /// Untyped values follow typed ones: the block is no larger than the mark, the buffers are as
+    /// many as the marks need, the high-water mark is the whole ring. Only typed values can
+    /// contradict each other.
+    pub fn resolve(self) -> Result<Size, MarksError> {
+        let Typed { block_bytes, buffers, high_water, low_water } = self;
+        if block_bytes == Some(0) || buffers == Some(0) || high_water == Some(0) {
+            return Err(MarksError::Zero);
+        }
+        let least_block = high_water.map_or(1, |high| high.div_ceil(MOST_BUFFERS).next_multiple_of(4096));
+        let follow = || BLOCK_BYTES.min(high_water.unwrap_or(u64::MAX)).max(least_block);
+        let block = block_bytes.unwrap_or_else(follow);
+        let needed = high_water.or(low_water.map(|low| low.saturating_add(block)));
+        let enough = needed.unwrap_or(0).div_ceil(block).max((RING_BYTES / block).clamp(4, 256));
+        let exact = high_water.map(|high| high.div_ceil(block));
+        let buffers_wanted = buffers.or(exact).unwrap_or(enough);
+        if block > MOST_BLOCK_BYTES {
+            return Err(MarksError::BlockTooLarge { block, most: MOST_BLOCK_BYTES });
+        }
+        if buffers_wanted > MOST_BUFFERS {
+            return Err(MarksError::TooManyBuffers { buffers: buffers_wanted, most: MOST_BUFFERS });
+        }
+        let size = Size {
+            block_bytes: block as u32,
+            buffers: buffers_wanted as u16,
+            may_halve: buffers.is_none() && needed.is_none(),
+            high_water,
+            low_water,
+        };
+        size.marks(size.buffers).map(|_| size)
+    }
+}
+
+impl Size {
+    /// The marks over a ring that came out with so many buffers.
+    pub fn marks(&self, buffers: u16) -> Result<Marks, MarksError> {
+        let block = u64::from(self.block_bytes);
+        let ring = u64::from(buffers) * block;
+        Marks::new(self.high_water.unwrap_or(ring), self.low_water, block, ring)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIB: u64 = 1 << 10;
+    const MIB: u64 = 1 << 20;
+
+    fn check(typed: Typed, block: u64, buffers: u16, high: u64, low: u64) {
+        let size = typed.resolve().unwrap();
+        let marks = size.marks(size.buffers).unwrap();
+        let got = (u64::from(size.block_bytes), size.buffers, marks.high_bytes(), marks.low_bytes());
+        assert_eq!(got, (block, buffers, high, low), "{typed:?}");
+    }
+
+    #[test]
+    fn untyped_values_follow_typed_ones() {
+        let none = Typed::default();
+        check(none, 256 * KIB, 16, 4 * MIB, 4 * MIB - 256 * KIB);
+        check(Typed { block_bytes: Some(MIB), ..none }, MIB, 4, 4 * MIB, 3 * MIB);
+        check(Typed { buffers: Some(3), ..none }, 256 * KIB, 3, 768 * KIB, 512 * KIB);
+        check(Typed { high_water: Some(64 * MIB), ..none }, 256 * KIB, 256, 64 * MIB, 64 * MIB - 256 * KIB);
+        check(Typed { high_water: Some(64 * KIB), ..none }, 64 * KIB, 1, 64 * KIB, 0);
+        check(Typed { high_water: Some(1 << 30), ..none }, MIB, 1024, 1 << 30, (1 << 30) - MIB);
+        check(Typed { low_water: Some(8 * MIB), ..none }, 256 * KIB, 33, 8 * MIB + 256 * KIB, 8 * MIB);
+        check(Typed { high_water: Some(5 * MIB), low_water: Some(0), ..none }, 256 * KIB, 20, 5 * MIB, 0);
+    }
+
+    #[test]
+    fn typed_values_that_contradict_each_other_are_refused() {
+        let none = Typed::default();
+        let check = |typed: Typed, error| assert_eq!(typed.resolve().unwrap_err(), error, "{typed:?}");
+        check(Typed { high_water: Some(0), ..none }, MarksError::Zero);
+        check(Typed { buffers: Some(0), ..none }, MarksError::Zero);
+        let (block, high) = (2 * MIB, MIB);
+        let typed = Typed { block_bytes: Some(block), high_water: Some(high), ..none };
+        check(typed, MarksError::HighBelowBlock { high, block });
+        let typed = Typed { buffers: Some(2), high_water: Some(high), ..none };
+        check(typed, MarksError::HighAboveRing { high, ring: 512 * KIB });
+        let typed = Typed { low_water: Some(high), high_water: Some(high), ..none };
+        check(typed, MarksError::LowNotBelowHigh { low: high, high });
+        check(
+            Typed { buffers: Some(2000), ..none },
+            MarksError::TooManyBuffers { buffers: 2000, most: 1024 },
+        );
+    }
+}

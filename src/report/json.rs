@@ -1,0 +1,78 @@
+//! The JSON report: one object on one line, so that the reports of many runs can share a file.
+
+use super::Run;
+use std::io::{self, Write};
+
+/// Writes `run` as one line of JSON.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_json(out: &mut impl Write, run: &Run) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, run)?;
+    out.write_all(b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Cause, Error, Op};
+    use crate::latency::{Kind, Recorder};
+    use crate::report::{Command, Flow, Latency, Method, Outcome, Path, Process, Ring, SCHEMA};
+    use serde_json::{Value, json};
+    use std::time::Duration;
+
+    #[test]
+    fn a_run_is_the_object_that_was_promised() {
+        let mut recorder = Recorder::new(None);
+        recorder.record(Kind::Read, Duration::ZERO, 1_000);
+        recorder.record(Kind::Read, Duration::ZERO, 2_000);
+        let (totals, _) = recorder.finish(Duration::from_secs(2));
+        let run = Run {
+            schema: SCHEMA,
+            command: Command::Copy,
+            outcome: Outcome::Failed,
+            bytes: 4096,
+            files: 1,
+            elapsed_s: 2.0,
+            throughput_bytes_per_s: 2048.0,
+            ring: Ring { block_bytes: 1024, buffers: 4, registered: true },
+            flow: Flow {
+                high_water_bytes: 4096,
+                low_water_bytes: 1024,
+                peak_in_flight_bytes: 3072,
+                backpressure_events: 7,
+                drain_events: 6,
+                paused_s: 0.25,
+            },
+            path: Path { method: Method::Ring, source_direct: false, target_direct: true },
+            latency: Latency::from(&totals),
+            process: Process { peak_rss_bytes: 1 << 20, user_s: 0.5, system_s: 1.5 },
+            errors: vec![(&Error::new(Op::Write, "b", Cause::Errno(libc::ENOSPC)).at(512)).into()],
+            notes: vec!["buffers are not registered".into()],
+        };
+
+        let mut text = Vec::new();
+        write_json(&mut text, &run).unwrap();
+        assert_eq!(text.iter().filter(|&&byte| byte == b'\n').count(), 1);
+
+        let none = json!({"count": 0, "mean_ns": null, "min_ns": null, "p50_ns": null, "p90_ns": null,
+            "p99_ns": null, "p99_9_ns": null, "p99_99_ns": null, "p99_999_ns": null, "max_ns": null});
+        let expected = json!({
+            "schema": 1, "command": "copy", "outcome": "failed", "bytes": 4096, "files": 1,
+            "elapsed_s": 2.0, "throughput_bytes_per_s": 2048.0,
+            "ring": {"block_bytes": 1024, "buffers": 4, "registered": true},
+            "flow": {"high_water_bytes": 4096, "low_water_bytes": 1024, "peak_in_flight_bytes": 3072,
+                "backpressure_events": 7, "drain_events": 6, "paused_s": 0.25},
+            "path": {"method": "ring", "source_direct": false, "target_direct": true},
+            "latency": {
+                "read": {"count": 2, "mean_ns": 1500.0, "min_ns": 1000, "p50_ns": 1000, "p90_ns": null,
+                    "p99_ns": null, "p99_9_ns": null, "p99_99_ns": null, "p99_999_ns": null, "max_ns": 2000},
+                "write": none, "sync": none},
+            "process": {"peak_rss_bytes": 1048576, "user_s": 0.5, "system_s": 1.5},
+            "errors": [{"path": "b", "op": "write", "offset": 512, "errno": "ENOSPC",
+                "message": "No space left on device"}],
+            "notes": ["buffers are not registered"],
+        });
+        assert_eq!(serde_json::from_slice::<Value>(&text).unwrap(), expected);
+    }
+}

@@ -1,0 +1,253 @@
+//! The JSON report's object. The names of its fields are a promise; where the meaning of one
+//! changes, [`SCHEMA`] does.
+
+use crate::error::Error;
+use crate::latency::{Histograms, Kind, Summary};
+use nix::errno::Errno;
+use serde::Serialize;
+use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
+
+/// The `schema` of the reports written here.
+pub const SCHEMA: u32 = 1;
+
+/// A finished run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Run {
+    /// [`SCHEMA`]
+    pub schema: u32,
+    /// which job it was
+    pub command: Command,
+    /// how it ended
+    pub outcome: Outcome,
+    /// bytes that reached the target
+    pub bytes: u64,
+    /// files finished
+    pub files: u64,
+    /// wall-clock time, in seconds
+    pub elapsed_s: f64,
+    /// see [`throughput_bytes_per_s`]
+    pub throughput_bytes_per_s: f64,
+    /// the ring of buffers
+    pub ring: Ring,
+    /// the marks and what happened at them
+    pub flow: Flow,
+    /// the way the bytes took
+    pub path: Path,
+    /// service times
+    pub latency: Latency,
+    /// what the process used
+    pub process: Process,
+    /// every failure, in the order met
+    pub errors: Vec<Failure>,
+    /// what the user should know and is no failure, a sentence each
+    pub notes: Vec<String>,
+}
+
+/// The jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum Command {
+    Copy,
+    Bench,
+    Stress,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// everything that was asked is done
+    Ok,
+    /// something failed; [`Run::errors`] says what
+    Failed,
+    /// a signal ended it, after draining
+    Interrupted,
+}
+
+/// The ring of buffers.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Ring {
+    /// bytes of one buffer
+    pub block_bytes: u64,
+    /// how many buffers
+    pub buffers: u64,
+    /// whether the kernel has them pinned
+    pub registered: bool,
+}
+
+/// The marks, and what happened at them.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Flow {
+    /// the high-water mark, in bytes
+    pub high_water_bytes: u64,
+    /// the low-water mark, in bytes
+    pub low_water_bytes: u64,
+    /// the most bytes in flight
+    pub peak_in_flight_bytes: u64,
+    /// admissions refused
+    pub backpressure_events: u64,
+    /// write completions that reopened admission
+    pub drain_events: u64,
+    /// how long admission was closed, in seconds
+    pub paused_s: f64,
+}
+
+/// The way the bytes took.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Path {
+    /// by what means
+    pub method: Method,
+    /// whether the source was read past the page cache
+    pub source_direct: bool,
+    /// whether the target was written past the page cache
+    pub target_direct: bool,
+}
+
+/// By what means bytes were copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// io_uring
+    Ring,
+    /// pread and pwrite
+    Plain,
+    /// a reflink: no bytes were moved
+    Clone,
+    /// the file system or the device copied by itself
+    Offload,
+}
+
+/// Service times, a summary for each kind of operation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Latency {
+    pub read: Summary,
+    pub write: Summary,
+    pub sync: Summary,
+}
+
+/// What the process used.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Process {
+    /// the most resident memory, in bytes
+    pub peak_rss_bytes: u64,
+    /// CPU time in user mode, in seconds
+    pub user_s: f64,
+    /// CPU time in the kernel, in seconds
+    pub system_s: f64,
+}
+
+/// One failure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// the path, lossily where it is not UTF-8
+    pub path: String,
+    /// the path's bytes in hex, only where it is not UTF-8
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path_bytes: Option<String>,
+    /// the name of the operation, see [`crate::error::Op::name`]
+    pub op: &'static str,
+    /// where, in bytes from the start of the file
+    pub offset: Option<u64>,
+    /// the symbol, `EIO`, or the number where the C library has no symbol for it
+    pub errno: Option<String>,
+    /// the cause in words
+    pub message: String,
+}
+
+impl Latency {
+    /// The summary of one kind.
+    pub fn get(&self, kind: Kind) -> &Summary {
+        match kind {
+            Kind::Read => &self.read,
+            Kind::Write => &self.write,
+            Kind::Sync => &self.sync,
+        }
+    }
+}
+
+impl From<&Histograms> for Latency {
+    fn from(histograms: &Histograms) -> Latency {
+        Latency {
+            read: histograms.summary(Kind::Read),
+            write: histograms.summary(Kind::Write),
+            sync: histograms.summary(Kind::Sync),
+        }
+    }
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Failure {
+        let bytes = error.path.as_os_str().as_bytes();
+        let hex = || bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        Failure {
+            path: error.path.to_string_lossy().into_owned(),
+            path_bytes: error.path.to_str().is_none().then(hex),
+            op: error.op.name(),
+            offset: error.offset,
+            errno: error.errno().map(symbol),
+            message: error.cause.to_string(),
+        }
+    }
+}
+
+/// Bytes a second over the whole run; 0 where no time has passed.
+pub fn throughput_bytes_per_s(bytes: u64, elapsed: Duration) -> f64 {
+    if elapsed.is_zero() { 0.0 } else { bytes as f64 / elapsed.as_secs_f64() }
+}
+
+fn symbol(errno: i32) -> String {
+    match Errno::from_raw(errno) {
+        Errno::UnknownErrno => errno.to_string(),
+        known => format!("{known:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Cause, Op};
+    use std::ffi::OsStr;
+
+    #[test]
+    fn a_failure_names_operation_place_and_errno() {
+        let error = Error::new(Op::Write, "/mnt/a", Cause::Errno(libc::EIO)).at(4096);
+        let failure = Failure {
+            path: "/mnt/a".into(),
+            path_bytes: None,
+            op: "write",
+            offset: Some(4096),
+            errno: Some("EIO".into()),
+            message: "Input/output error".into(),
+        };
+        assert_eq!(Failure::from(&error), failure);
+    }
+
+    #[test]
+    fn a_failure_of_ours_has_no_errno() {
+        let failure = Failure::from(&Error::new(Op::Open, "a", Cause::SameFile));
+        assert_eq!((failure.errno, failure.message.as_str()), (None, "source and target are the same file"));
+    }
+
+    #[test]
+    fn an_errno_without_a_symbol_keeps_its_number() {
+        let failure = Failure::from(&Error::new(Op::Write, "a", Cause::Errno(524)));
+        assert_eq!(failure.errno.as_deref(), Some("524"));
+    }
+
+    #[test]
+    fn a_path_that_is_not_utf8_keeps_its_bytes() {
+        let path = OsStr::from_bytes(b"caf\xe9");
+        let failure = Failure::from(&Error::new(Op::Stat, path, Cause::Errno(libc::ENOENT)));
+        assert_eq!(failure.path, "caf\u{fffd}");
+        assert_eq!(failure.path_bytes.as_deref(), Some("636166e9"));
+    }
+
+    #[test]
+    fn no_time_gives_no_throughput() {
+        assert_eq!(throughput_bytes_per_s(10, Duration::ZERO), 0.0);
+        assert_eq!(throughput_bytes_per_s(10, Duration::from_millis(500)), 20.0);
+    }
+}

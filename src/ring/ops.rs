@@ -1,0 +1,130 @@
+//! The operations: each an SQE of our own with explicit length and flags.
+//!
+//! tokio-uring's own fixed-buffer writes send all that a buffer ever held, not what is in it now;
+//! so every length here is an argument. An operation keeps its descriptor and its buffer alive
+//! until it completes.
+
+use std::future::Future;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use io_uring::{cqueue, opcode, squeue, types};
+use tokio_uring::{InFlightOneshot, OneshotOutputTransform, UnsubmittedOneshot};
+
+use super::arena::Buffer;
+
+/// Reads and writes at the descriptor's own position: pipes, sockets, O_APPEND.
+const OWN_POSITION: u64 = u64::MAX;
+
+/// What an operation owns until it completes.
+struct Held {
+    _fd: Arc<OwnedFd>,
+    buffer: Option<Buffer>,
+}
+
+struct Unwrap;
+
+impl OneshotOutputTransform for Unwrap {
+    type Output = Done;
+    type StoredData = Held;
+
+    fn transform_oneshot_output(self, held: Held, cqe: cqueue::Entry) -> Done {
+        let result = u32::try_from(cqe.result()).map_err(|_| -cqe.result());
+        Done { result, buffer: held.buffer }
+    }
+}
+
+/// A completion: bytes moved (or the operation's own result), or an errno; and the buffer back.
+#[derive(Debug)]
+pub struct Done {
+    /// as the kernel said
+    pub result: Result<u32, i32>,
+    /// of a read or write
+    pub buffer: Option<Buffer>,
+}
+
+/// An operation that has been queued; a future of its completion.
+///
+/// It is submitted when the runtime's thread next waits. Dropping it before its completion leaks
+/// the buffer until the runtime ends and is a bug of the caller: cancel and await instead.
+pub struct InFlight(InFlightOneshot<Held, Unwrap>);
+
+impl Future for InFlight {
+    type Output = Done;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Done> {
+        Pin::new(&mut self.0).poll(context)
+    }
+}
+
+impl InFlight {
+    fn submit(fd: &Arc<OwnedFd>, buffer: Option<Buffer>, entry: squeue::Entry) -> InFlight {
+        let held = Held { _fd: Arc::clone(fd), buffer };
+        InFlight(UnsubmittedOneshot::new(held, Unwrap, entry).submit())
+    }
+
+    /// Reads into `buffer[at..at + len]`, at `offset` or at the descriptor's own position.
+    /// `registered` where the buffer is registered with this ring; `flags` are RWF_ bits.
+    pub(super) fn read(
+        fd: &Arc<OwnedFd>,
+        mut buffer: Buffer,
+        (at, len): (u32, u32),
+        offset: Option<u64>,
+        registered: bool,
+        flags: i32,
+    ) -> InFlight {
+        let address = buffer[at as usize..][..len as usize].as_mut_ptr();
+        let target = types::Fd(fd.as_raw_fd());
+        let offset = offset.unwrap_or(OWN_POSITION);
+        let entry = match registered {
+            true => opcode::ReadFixed::new(target, address, len, buffer.slot())
+                .offset(offset)
+                .rw_flags(flags)
+                .build(),
+            false => opcode::Read::new(target, address, len).offset(offset).rw_flags(flags).build(),
+        };
+        InFlight::submit(fd, Some(buffer), entry)
+    }
+
+    /// Writes `buffer[at..at + len]`; the rest as for `read`.
+    pub(super) fn write(
+        fd: &Arc<OwnedFd>,
+        buffer: Buffer,
+        (at, len): (u32, u32),
+        offset: Option<u64>,
+        registered: bool,
+        flags: i32,
+    ) -> InFlight {
+        let address = buffer[at as usize..][..len as usize].as_ptr();
+        let target = types::Fd(fd.as_raw_fd());
+        let offset = offset.unwrap_or(OWN_POSITION);
+        let entry = match registered {
+            true => opcode::WriteFixed::new(target, address, len, buffer.slot())
+                .offset(offset)
+                .rw_flags(flags)
+                .build(),
+            false => opcode::Write::new(target, address, len).offset(offset).rw_flags(flags).build(),
+        };
+        InFlight::submit(fd, Some(buffer), entry)
+    }
+
+    /// Makes a file's data and metadata durable, as fsync(2).
+    pub(super) fn sync(fd: &Arc<OwnedFd>) -> InFlight {
+        InFlight::submit(fd, None, opcode::Fsync::new(types::Fd(fd.as_raw_fd())).build())
+    }
+
+    /// Waits until `fd` is ready for `events` (POLLIN, POLLOUT).
+    pub(super) fn ready(fd: &Arc<OwnedFd>, events: i16) -> InFlight {
+        let entry = opcode::PollAdd::new(types::Fd(fd.as_raw_fd()), events as u16 as u32).build();
+        InFlight::submit(fd, None, entry)
+    }
+
+    /// Withdraws everything in flight on `fd` (Linux 5.19; EINVAL before). What is withdrawn
+    /// completes with ECANCELED, or with what it had moved.
+    pub(super) fn withdraw(fd: &Arc<OwnedFd>) -> InFlight {
+        let which = types::CancelBuilder::fd(types::Fd(fd.as_raw_fd())).all();
+        InFlight::submit(fd, None, opcode::AsyncCancel2::new(which).build())
+    }
+}

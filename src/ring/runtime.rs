@@ -1,0 +1,139 @@
+//! One ring: a tokio-uring runtime with the arena's buffers registered.
+
+use std::future::Future;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio_uring::buf::fixed::FixedBufRegistry;
+use tokio_uring::buf::{IoBuf, IoBufMut};
+
+use super::arena::{Arena, Buffer};
+use super::ops::InFlight;
+use crate::error::errno_of;
+
+/// A ring, on the thread that made it.
+///
+/// Operations are made inside [`Ring::block_on`] and must be awaited there: the runtime frees what
+/// an abandoned operation still uses.
+pub struct Ring {
+    // Declared before the arena, so that it is gone before its buffers are.
+    runtime: tokio_uring::Runtime,
+    _registry: Option<Rc<FixedBufRegistry<Registered>>>,
+    arena: Arc<Arena>,
+}
+
+impl Ring {
+    /// A ring that can hold an operation for every buffer of `arena` and a few besides. Fails with
+    /// the kernel's errno where io_uring is refused: EPERM (seccomp, io_uring_disabled), ENOSYS,
+    /// ENOMEM (no memory may be locked for the ring itself).
+    pub fn new(arena: &Arc<Arena>) -> Result<Ring, i32> {
+        let entries = (u32::from(arena.buffers()) + 8).next_power_of_two();
+        // Without an interrupt for each completion, and with one thread only: less CPU, where the
+        // kernel knows these flags (5.19, 6.0); EINVAL where it doesn't.
+        let mut tuned = tokio_uring::uring_builder();
+        tuned.setup_coop_taskrun().setup_single_issuer();
+        let plain = tokio_uring::uring_builder();
+        let open = |setup| {
+            let mut builder = tokio_uring::builder();
+            builder.entries(entries).uring_builder(setup);
+            tokio_uring::Runtime::new(&builder)
+        };
+        let runtime = match open(&tuned) {
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => open(&plain),
+            opened => opened,
+        };
+        let runtime = runtime.map_err(|error| errno_of(&error))?;
+        Ok(Ring { runtime, _registry: None, arena: Arc::clone(arena) })
+    }
+
+    /// Registers every buffer of the arena. ENOMEM where RLIMIT_MEMLOCK can't hold them; the ring
+    /// works without, each operation then pins its buffer anew.
+    pub fn register(&mut self) -> Result<(), i32> {
+        let buffers =
+            (0..self.arena.buffers()).map(|slot| Registered { arena: Arc::clone(&self.arena), slot });
+        let registry = FixedBufRegistry::new(buffers);
+        self.runtime.block_on(async { registry.register() }).map_err(|error| errno_of(&error))?;
+        self._registry = Some(Rc::new(registry));
+        Ok(())
+    }
+
+    /// Whether the buffers are registered.
+    pub fn is_registered(&self) -> bool {
+        self._registry.is_some()
+    }
+
+    /// Runs `future` on this ring's thread.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    /// READ_FIXED into `part` (at, length) of the buffer; READ where it is not registered.
+    pub fn read(
+        &self,
+        fd: &Arc<OwnedFd>,
+        buffer: Buffer,
+        part: (u32, u32),
+        offset: Option<u64>,
+        flags: i32,
+    ) -> InFlight {
+        InFlight::read(fd, buffer, part, offset, self.is_registered(), flags)
+    }
+
+    /// WRITE_FIXED from `part` (at, length) of the buffer; WRITE where it is not registered.
+    pub fn write(
+        &self,
+        fd: &Arc<OwnedFd>,
+        buffer: Buffer,
+        part: (u32, u32),
+        offset: Option<u64>,
+        flags: i32,
+    ) -> InFlight {
+        InFlight::write(fd, buffer, part, offset, self.is_registered(), flags)
+    }
+
+    /// FSYNC.
+    pub fn sync(&self, fd: &Arc<OwnedFd>) -> InFlight {
+        InFlight::sync(fd)
+    }
+
+    /// POLL_ADD, once.
+    pub fn ready(&self, fd: &Arc<OwnedFd>, events: i16) -> InFlight {
+        InFlight::ready(fd, events)
+    }
+
+    /// ASYNC_CANCEL of all that is in flight on `fd`.
+    pub fn withdraw(&self, fd: &Arc<OwnedFd>) -> InFlight {
+        InFlight::withdraw(fd)
+    }
+}
+
+/// A buffer of the arena in the shape that tokio-uring registers: only its address and size count.
+struct Registered {
+    arena: Arc<Arena>,
+    slot: u16,
+}
+
+// SAFETY: the arena's memory never moves and lives as long as this Arc.
+unsafe impl IoBuf for Registered {
+    fn stable_ptr(&self) -> *const u8 {
+        self.arena.address(self.slot)
+    }
+
+    fn bytes_init(&self) -> usize {
+        0
+    }
+
+    fn bytes_total(&self) -> usize {
+        self.arena.block_bytes() as usize
+    }
+}
+
+// SAFETY: as above; nothing is ever read or written through this handle.
+unsafe impl IoBufMut for Registered {
+    fn stable_mut_ptr(&mut self) -> *mut u8 {
+        self.arena.address(self.slot)
+    }
+
+    unsafe fn set_init(&mut self, _: usize) {}
+}

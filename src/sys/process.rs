@@ -1,0 +1,28 @@
+//! What this process has used so far: getrusage(2).
+
+use std::time::Duration;
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
+
+/// CPU time and memory.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    /// the most resident memory, in bytes
+    pub peak_rss_bytes: u64,
+    /// CPU time in user mode
+    pub user: Duration,
+    /// CPU time in the kernel
+    pub system: Duration,
+}
+
+/// Of all threads of this process, io_uring's workers included.
+pub fn usage() -> Usage {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return Usage::default() };
+    let time = |t: TimeVal| Duration::new(t.tv_sec() as u64, t.tv_usec() as u32 * 1000);
+    Usage {
+        peak_rss_bytes: usage.max_rss() as u64 * 1024,
+        user: time(usage.user_time()),
+        system: time(usage.system_time()),
+    }
+}

@@ -1,0 +1,64 @@
+//! A file's space and size: fallocate(2), ftruncate(2), statfs(2).
+
+use std::os::fd::BorrowedFd;
+
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, fallocate};
+use nix::sys::statfs::{FsType, fstatfs};
+use nix::unistd::ftruncate;
+
+/// Allocates space for `len` bytes at `offset` and leaves the size alone. EOPNOTSUPP where the
+/// file system can't; never written out by hand as posix_fallocate does.
+pub fn preallocate(fd: BorrowedFd<'_>, offset: u64, len: u64) -> Result<(), Errno> {
+    let (offset, len) = (signed(offset)?, signed(len)?);
+    loop {
+        match fallocate(fd, FallocateFlags::FALLOC_FL_KEEP_SIZE, offset, len) {
+            Err(Errno::EINTR) => continue,
+            result => return result,
+        }
+    }
+}
+
+/// Sets the size. What lies past it is gone, what is added reads as zeros.
+pub fn set_size(fd: BorrowedFd<'_>, size: u64) -> Result<(), Errno> {
+    let size = signed(size)?;
+    loop {
+        match ftruncate(fd, size) {
+            Err(Errno::EINTR) => continue,
+            result => return result,
+        }
+    }
+}
+
+fn signed(bytes: u64) -> Result<i64, Errno> {
+    i64::try_from(bytes).map_err(|_| Errno::EFBIG)
+}
+
+/// The file systems that are told apart (statfs(2), linux/magic.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileSystem {
+    /// also ext2 and ext3, which share its number
+    Ext4,
+    /// XFS
+    Xfs,
+    /// btrfs: preallocated space is never compressed there
+    Btrfs,
+    /// memory
+    Tmpfs,
+    /// any other
+    Other,
+}
+
+/// Which file system holds `fd`, and the bytes that are free there for this user.
+pub fn file_system(fd: BorrowedFd<'_>) -> Result<(FileSystem, u64), Errno> {
+    let stat = fstatfs(fd)?;
+    let free = stat.blocks_available() as u64 * stat.block_size() as u64;
+    let kind = match stat.filesystem_type() {
+        FsType(0xEF53) => FileSystem::Ext4,
+        FsType(0x5846_5342) => FileSystem::Xfs,
+        FsType(0x9123_683E) => FileSystem::Btrfs,
+        FsType(0x0102_1994) => FileSystem::Tmpfs,
+        _ => FileSystem::Other,
+    };
+    Ok((kind, free))
+}
