@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::io::Write;
 use std::time::Duration;
 
 use support::command::quoted;
@@ -130,6 +131,9 @@ fn fsync_is_called_as_asked() {
     }
 }
 
+/// On FUSE a ring can't be believed: io_uring itself goes on with a short read of a regular file, FUSE
+/// has not moved the position (seen on 6.18), and the completion tells the full length over a buffer
+/// whose second part is the first once more. Whatever engine was asked for, the bytes must be right.
 #[test]
 fn short_reads_and_writes_are_continued() {
     need_fuse!();
@@ -179,20 +183,23 @@ fn a_source_cut_while_it_is_copied_is_a_failure() {
 
 #[test]
 fn a_source_that_grows_while_it_is_copied_is_copied_to_its_end_and_noted() {
-    need_fuse!();
+    // On a real file system: FUSE ends an asynchronous read at the length the kernel last saw.
     for engine in engines() {
-        for (len, to) in [(LEN, 7 * MIB + 3), (4 * MIB, 4 * MIB + 1), (4096, 3 * MIB)] {
-            let disk = FaultyDisk::new([Fault::Resize { when_read: len / 2, to }]);
-            disk.put("source", bytes(1, len));
-            let dir = Scratch::new();
-            let outcome = copy(engine, &disk.path("source"), &dir.path("target"));
-            outcome.assert_ok();
-            let want = disk.get("source").unwrap();
-            assert_eq!(want.len() as u64, to);
-            assert_bytes(&fs::read(dir.path("target")).unwrap(), &want);
-            let noted = outcome.stderr.lines().filter(|line| line.contains(&quoted(&disk.path("source"))));
-            assert_eq!(noted.count(), 1, "{}", outcome.stderr);
-        }
+        let dir = Scratch::new();
+        let (source, target) = (dir.path("source"), dir.path("target"));
+        write_file(&source, 1, 8 * MIB + 17);
+        let rate = ["--engine", engine, "--limit-rate", "8MiB/s"];
+        let mut running = Highwater::copy().args(rate).args([&source, &target]).start();
+        running.wait_until_it_handles(nix::sys::signal::Signal::SIGINT);
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(!running.has_ended());
+        let mut growing = fs::File::options().append(true).open(&source).unwrap();
+        growing.write_all(&bytes(2, MIB + 3)).unwrap();
+        let outcome = running.wait();
+        outcome.assert_ok();
+        assert_same_content(&source, &target);
+        assert!(outcome.stderr.starts_with("highwater: "), "noted: {}", outcome.stderr);
+        assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
     }
 }
 

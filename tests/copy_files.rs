@@ -24,7 +24,7 @@ fn copies_every_length(dir: &Path, directs: &[&str]) {
             let source = dir.join(format!("source-{engine}-{len}"));
             let target = dir.join(format!("target-{engine}-{len}"));
             write_file(&source, len, len);
-            let options = ["--engine", engine, "--direct", direct, "--reflink", "never", "--json", "-"];
+            let options = ["--engine", engine, "--direct", direct, "--reflink=never", "--json", "-"];
             let outcome = Highwater::copy().args(options).arg(&source).arg(&target).run();
             outcome.assert_silent();
             assert_holds(&target, len, len);

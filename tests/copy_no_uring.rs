@@ -25,7 +25,7 @@ fn without_uring(copy: Highwater, errno: i32) -> Highwater {
 
 fn copy(dir: &Scratch, engine: &[&str], errno: i32) -> Outcome {
     write_file(&dir.path("source"), 1, LEN);
-    let copy = Highwater::copy().args(engine).args(["--reflink", "never", "--json", "-"]);
+    let copy = Highwater::copy().args(engine).args(["--reflink=never", "--json", "-"]);
     without_uring(copy.args([dir.path("source"), dir.path("target")]), errno).run()
 }
 

@@ -15,7 +15,7 @@ const LEN: u64 = 6 * MIB + 1234;
 /// A copy of `LEN` bytes that can't be a clone.
 fn copy(dir: &Scratch) -> Highwater {
     write_file(&dir.path("source"), 1, LEN);
-    Highwater::copy().args(["--reflink", "never"]).args([dir.path("source"), dir.path("target")])
+    Highwater::copy().args(["--reflink=never"]).args([dir.path("source"), dir.path("target")])
 }
 
 #[track_caller]
@@ -55,7 +55,7 @@ fn check_report(report: &Value, engine: &str) {
         .map(|name| number(report, &format!("flow.{name}")));
     assert!(peak > 0 && peak <= high && high <= ring && low < high, "{report}");
     number(report, "flow.backpressure_events");
-    assert!(number(report, "flow.drain_events") > 0);
+    number(report, "flow.drain_events");
     assert!(at(report, "flow.paused_s").as_f64().unwrap() >= 0.0);
     assert_eq!(text(report, "path.method"), engine);
     truth(report, "path.source_direct");
@@ -127,6 +127,7 @@ fn marks_are_as_asked_and_hold() {
         assert_eq!(number(&report, "flow.low_water_bytes"), 0);
         assert!(number(&report, "flow.peak_in_flight_bytes") <= 512 * KIB);
         assert!(number(&report, "flow.backpressure_events") > 0, "6 MiB through 512 KiB");
+        assert!(number(&report, "flow.drain_events") > 0);
         assert_holds(&dir.path("target"), 1, LEN);
     }
 }

@@ -14,7 +14,7 @@ const LEN: u64 = 8 * MIB;
 const DATA: [std::ops::Range<u64>; 2] = [MIB..2 * MIB, 5 * MIB..6 * MIB];
 
 fn copy(options: &[&str], source: &Path, target: &Path) {
-    Highwater::copy().args(options).args(["--reflink", "never"]).args([source, target]).run().assert_silent();
+    Highwater::copy().args(options).args(["--reflink=never"]).args([source, target]).run().assert_silent();
     assert_same_content(source, target);
 }
 
@@ -139,7 +139,8 @@ fn check_clones(dir: &Path) {
     write_file(&source, 1, 3 * MIB + 5);
     let method = |reflink: &str| {
         let _ = fs::remove_file(&target);
-        let copy = Highwater::copy().args(["--reflink", reflink, "--json", "-"]).args([&source, &target]);
+        let copy =
+            Highwater::copy().args([&format!("--reflink={reflink}"), "--json", "-"]).args([&source, &target]);
         let report = copy.run().assert_silent().json();
         assert_holds(&target, 1, 3 * MIB + 5);
         text(&report, "path.method").to_owned()
@@ -181,7 +182,7 @@ fn a_clone_demanded_where_there_is_none_is_refused() {
     let disk = LoopDisk::new(Fs::Ext4, 16 * MIB);
     write_file(&disk.path("source"), 1, MIB);
     let target = disk.path("target");
-    let outcome = Highwater::copy().args(["--reflink", "always"]).arg(disk.path("source")).arg(&target).run();
+    let outcome = Highwater::copy().args(["--reflink=always"]).arg(disk.path("source")).arg(&target).run();
     outcome.assert_failed(&["target"]);
     assert!(!target.exists());
 }

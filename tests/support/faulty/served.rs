@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use fuser::*;
 
-use super::{On, State};
+use super::{Fault, On, State};
 
 /// What FUSE serves.
 pub struct Served(pub Arc<Mutex<State>>);
@@ -30,8 +30,11 @@ const GENERATION: Generation = Generation(0);
 
 impl Filesystem for Served {
     fn init(&mut self, _: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
-        // Without it the kernel serialises direct writes.
-        let _ = config.add_capabilities(InitFlags::FUSE_ASYNC_DIO);
+        // Without it the kernel serialises direct writes; with it, it makes EIO of a short one.
+        let short = |fault: &Fault| matches!(fault, Fault::Short(..) | Fault::Errno(On::Write, ..));
+        if !self.lock().faults.iter().any(short) {
+            let _ = config.add_capabilities(InitFlags::FUSE_ASYNC_DIO);
+        }
         Ok(())
     }
 
