@@ -385,6 +385,8 @@ pub fn binary_for_everyone() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::Builder::new().prefix("highwater-").tempdir_in("/tmp").unwrap();
     std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o777)).unwrap();
     let binary = dir.path().join("highwater");
-    std::fs::copy(BINARY, &binary).unwrap();
+    // By another process: a file that is open for writing here may be so in a child forked by a test
+    // beside this one, and can't be executed then (ETXTBSY).
+    super::disk::system("cp", &[BINARY, binary.to_str().unwrap()]);
     (dir, binary)
 }

@@ -135,20 +135,28 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        let dir = self.dir();
-        // Something killed a moment ago may still hold it.
-        for lazy in [false, false, false, true] {
-            let mut umount = Command::new("umount");
-            if lazy {
-                umount.arg("-l");
-            }
-            if umount.arg(&dir).output().is_ok_and(|output| output.status.success()) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(200));
-        }
-        eprintln!("left mounted: {}", dir.display());
+        unmount(&self.dir());
     }
+}
+
+/// Unmounts, and waits for what still holds it: a process killed a moment ago, a loop device being
+/// detached.
+pub fn unmount(dir: &Path) {
+    let plain_user = !nix::unistd::geteuid().is_root();
+    for attempt in 0..=15 {
+        let mut umount = Command::new(if plain_user { "fusermount3" } else { "umount" });
+        if plain_user {
+            umount.arg("-u");
+        }
+        if attempt == 15 {
+            umount.arg(if plain_user { "-z" } else { "-l" });
+        }
+        if umount.arg(dir).output().is_ok_and(|output| output.status.success()) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    eprintln!("left mounted: {}", dir.display());
 }
 
 /// A mounted file system on a loop device. Fields drop in order: unmounted, then detached.

@@ -43,7 +43,6 @@ pub enum Fault {
 
 /// A disk with faults, unmounted on Drop.
 pub struct FaultyDisk {
-    // Dropped first: unmounts.
     _session: BackgroundSession,
     scratch: Scratch,
     state: Arc<Mutex<State>>,
@@ -107,6 +106,13 @@ impl FaultyDisk {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
+    }
+}
+
+impl Drop for FaultyDisk {
+    fn drop(&mut self) {
+        // The session would try once and leave it mounted, its server gone.
+        super::disk::unmount(&self.dir());
     }
 }
 
