@@ -78,7 +78,7 @@ pub fn remains(report: &Report, total: Option<u64>) -> String {
 }
 
 /// One line, without the program's name.
-pub fn note(note: &Note) -> String {
+pub fn note(note: &Note, job: &Job) -> String {
     match *note {
         Note::Engine(engine::Note::NoRing(errno)) => {
             format!("io_uring is refused ({}); copying with pread and pwrite", strerror(errno))
@@ -87,7 +87,8 @@ pub fn note(note: &Note) -> String {
             format!("buffers can't be registered ({}); copying without (see ulimit -l)", strerror(errno))
         }
         Note::Grew { from, to } => {
-            format!("the source grew from {from} to {to} bytes while being copied; all of it was copied")
+            let source = quote(job.source.shown());
+            format!("{source} grew from {from} to {to} bytes while being copied; all of it was copied")
         }
     }
 }
