@@ -171,7 +171,11 @@ impl Run<'_> {
             Ok(false) => {}
             Err(error) => return give_up(target, error),
         }
-        if let Err(error) = target.begin() {
+        let needed = known(source.length).map(|length| match source.edge.has_holes {
+            true => length.min(source.stat.allocated_bytes),
+            false => length,
+        });
+        if let Err(error) = target.begin(needed) {
             return give_up(target, error);
         }
         let ends = (End::Edge(source.edge), End::Edge(target.edge));

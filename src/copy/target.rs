@@ -16,8 +16,10 @@ use crate::engine::Edge;
 use crate::error::{Cause, Error, Op, errno_of};
 use crate::sys;
 use crate::sys::cancel::Cancel;
+use crate::sys::space::FileSystem;
 use crate::sys::stat::{Kind, Stat};
 
+use super::job::Left;
 use super::paths::{Name, split};
 use super::source::{Source, open_path};
 
@@ -168,12 +170,23 @@ impl Target {
         }
     }
 
-    /// Empties a file that was there, now that nothing else can be refused.
-    pub fn begin(&self) -> Result<(), Error> {
-        match self.naming {
-            Naming::InPlace if self.stat.size > 0 => self.set_size(0),
-            _ => Ok(()),
+    /// Empties a file that was there, now that nothing else can be refused: not before it is sure
+    /// that `needed` bytes fit, where that can be told.
+    pub fn begin(&self, needed: Option<u64>) -> Result<(), Error> {
+        if !matches!(self.naming, Naming::InPlace) || self.stat.size == 0 {
+            return Ok(());
         }
+        // Elsewhere compression or quotas make another sum of it; there the writes will tell.
+        let room = match sys::space::file_system(self.edge.file.as_fd()) {
+            Ok((FileSystem::Ext4 | FileSystem::Xfs | FileSystem::Tmpfs, free)) => {
+                free + self.stat.allocated_bytes
+            }
+            _ => u64::MAX,
+        };
+        if needed.is_some_and(|needed| needed > room) {
+            return Err(Error::new(Op::Allocate, &self.path, Cause::Errno(libc::ENOSPC)));
+        }
+        self.set_size(0)
     }
 
     /// Sets a file's size; other targets have none to set.
@@ -205,21 +218,21 @@ impl Target {
     }
 
     /// Gives up: a new file goes, one that was there is cut to the `completed` bytes that are
-    /// right. Some(bytes) of the copy are left under the name.
-    pub fn abandon(self, completed: u64) -> Result<Option<u64>, Error> {
+    /// right.
+    pub fn abandon(self, completed: u64) -> Result<Left, Error> {
         match &self.naming {
-            Naming::Unnamed { .. } => Ok(None),
+            Naming::Unnamed { .. } => Ok(Left::Nothing),
             Naming::Created { .. } => {
                 let failed = |errno| Error::new(Op::Remove, &self.path, Cause::Errno(errno as i32));
-                nix::unistd::unlink(&self.path).map_err(failed).map(|()| None)
+                nix::unistd::unlink(&self.path).map_err(failed).map(|()| Left::Nothing)
             }
             Naming::Temporary { .. } => {
                 let Naming::Temporary { name, .. } = self.naming else { unreachable!() };
                 let failed = |error| Error::new(Op::Remove, &self.path, Cause::Errno(errno_of(&error)));
-                name.close().map_err(failed).map(|()| None)
+                name.close().map_err(failed).map(|()| Left::Nothing)
             }
-            Naming::InPlace => self.set_size(completed).map(|()| Some(completed)),
-            Naming::Device { .. } | Naming::Passed => Ok(Some(completed)),
+            Naming::InPlace => self.set_size(completed).map(|()| Left::Prefix(completed)),
+            Naming::Device { .. } | Naming::Passed => Ok(Left::Prefix(completed)),
         }
     }
 }

@@ -22,7 +22,9 @@ const USAGE: u8 = 2;
 pub fn copy(typed: &args::Copy) -> ExitCode {
     let job = match meaning::copy(typed) {
         Ok(job) => job,
-        Err(usage) => return say_and(USAGE, &usage),
+        Err(usage) => {
+            return say_and(USAGE, &format!("{usage}\nTry 'highwater copy --help' for more information."));
+        }
     };
     let mut outputs = match Outputs::open(&typed.output) {
         Ok(outputs) => outputs,
@@ -66,10 +68,11 @@ fn tell(report: &Report, job: &copy::Job, meter: &Meter, typed: &args::Copy) -> 
         say(&format!("{}{advice}", words::remains(report, total)));
     }
     if let (true, Some(signal)) = (report.interrupted, signals::stopped_by()) {
-        match report.finished {
-            Some(_) => say(&format!("stopped by signal {signal}: {}", words::remains(report, total))),
-            None => say(&format!("stopped by signal {signal}: nothing was written")),
-        }
+        let remains = match report.finished {
+            Some(_) => words::remains(report, total),
+            None => "nothing was written".to_owned(),
+        };
+        say(&format!("stopped by {}: {remains}", signals::name(signal)));
         return ExitCode::from(128 + signal as u8);
     }
     if !report.complete {
