@@ -69,6 +69,7 @@ declare -A COMMAND=(
     [cpz]='cpz "$SRC" "$DST"'
     [node]='node "$RIVALS/stream-copy.mjs" "$SRC" "$DST"'
     [fio]='fio --name=limit --filename="$LIMIT" --rw=write --bs=256k --size="$SIZE" --ioengine=io_uring --iodepth=16 --direct=1 --numjobs=1 --end_fsync=1 --output-format=json --output="$LIMIT_REPORT"'
+    [fio-new]='fio --name=limit --filename="$DST" --fallocate=native --rw=write --bs=256k --size="$SIZE" --ioengine=io_uring --iodepth=16 --direct=1 --numjobs=1 --end_fsync=1 --output-format=json --output="$LIMIT_REPORT"'
 )
 SYNC=' && sync "$DST" "$DIR"'
 
@@ -188,7 +189,7 @@ command_of() {
     local text=${COMMAND[$1]}
     case $1,$2 in
         highwater,prompt) echo "${text/ -q/ -q --sync none}" ;;
-        highwater,durable|fio,*|*,prompt) echo "$text" ;;
+        highwater,durable|fio*|*,prompt) echo "$text" ;;
         *,durable) echo "$text$SYNC" ;;
     esac
 }
@@ -222,7 +223,7 @@ set_source() {
 # Times the command in $2 for contestant $1: leaves status, wall, user, system and peak in MEASURED.
 measure() {
     local options=(--log "$log")
-    [[ $1 != fio ]] || options+=(--fio "$LIMIT_REPORT")
+    [[ $1 != fio* ]] || options+=(--fio "$LIMIT_REPORT")
     printf '== %s: %s\n' "$1" "$2" >"$log"
     # In the foreground, where an interrupt reaches the command too.
     "$PYTHON" "$MEASURE" run "${options[@]}" "$2" >"$work/measured"
@@ -236,7 +237,7 @@ verdict() {
         complain "$name failed:"
         tail -n 5 "$log" >&2
         echo "FAILED ($status)"
-    elif [[ $name == fio ]]; then
+    elif [[ $name == fio* ]]; then
         echo ok
     elif [[ $(stat -c %s "$DST" 2>/dev/null) != "$(stat -c %s "$SRC")" ]]; then
         echo WRONG
@@ -251,7 +252,7 @@ run_cell() {
     local cell=$1 source=${1%-*} until=${1#*-} run name outcome compare=whole
     local -A out=()
     local -a names=("${present[@]}")
-    if [[ $until == durable ]] && ((has_fio)); then names+=(fio); fi
+    if [[ $until == durable ]] && ((has_fio)); then names+=(fio fio-new); fi
     printf '\n## Source %s, until %s\n\n' "$source" "$until"
     for ((run = 1; run <= runs; run++)); do
         for name in "${names[@]}"; do
@@ -436,7 +437,9 @@ fact measuring_floor_kib "$(measure floor "env true" && echo "${MEASURED[4]}")"
 for name in "${present[@]}"; do
     record contestants "$name" "$(version_of "$name")" "$(command_of "$name" prompt)" "$(command_of "$name" durable)"
 done
-((!has_fio)) || record contestants fio "$(version_of fio)" '' "$(command_of fio durable)"
+for name in fio fio-new; do
+    ((!has_fio)) || record contestants "$name" "$(version_of fio)" '' "$(command_of "$name" durable)"
+done
 
 declare -A FACT
 while IFS=$'\t' read -r key value; do FACT[$key]=$value; done <"$state/facts"
@@ -459,11 +462,12 @@ cat <<END
 |---|---|---|---|
 END
 while IFS=$'\t' read -r name version prompt durable; do
-    [[ $name != fio ]] || continue
+    [[ $name != fio* ]] || continue
     echo "| $name | $version | \`$prompt\` | \`$durable\` |"
 done <"$state/contestants"
 if ((has_fio)); then
-    printf '\nDevice limit (%s): the same number of bytes, from no source, into space allocated and written before, by\n`%s`;\n' "$(version_of fio)" "${COMMAND[fio]}"
+    printf '\nDevice limit (%s): the same number of bytes, from no source. "fio" writes into space allocated and written before, by\n`%s`;\n' "$(version_of fio)" "${COMMAND[fio]}"
+    printf '"fio-new" into a new file whose space is allocated first, as that of any copy to a new name must be, by\n`%s`;\n' "${COMMAND[fio-new]}"
     echo 'wall is what fio reports, up to the end of its fsync and without its start; CPU and memory have it.'
 fi
 

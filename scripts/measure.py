@@ -28,7 +28,7 @@ from pathlib import Path
 SHELL = 'echo; eval "$1" </dev/null >>"$2" 2>&1; echo "$?"; exec "$3" "$4" children'
 
 MIB = 1024 * 1024
-LIMIT = "fio"
+LIMITS = ("fio", "fio-new")
 
 
 def run(arguments):
@@ -115,18 +115,17 @@ def cell_results(state, cell):
         result["median_cpu_s"] = statistics.median(run["user_s"] + run["system_s"] for run in runs)
         result["peak_rss_bytes"] = max(run["peak_rss_bytes"] for run in runs)
     for result in good:
-        others = [other["median_wall_s"] for other in good if other is not result and other["name"] != LIMIT]
-        if others and result["name"] != LIMIT:
+        others = [other["median_wall_s"] for other in good if other is not result and other["name"] not in LIMITS]
+        if others and result["name"] not in LIMITS:
             result["ratio_to_best_other"] = result["median_wall_s"] / min(others)
     return list(results.values())
 
 
-def device_limit(results):
-    """Highwater's median over fio's, or None where one of them has no time."""
+def device_limits(results):
+    """Highwater's median over fio's, by fio's name, where both have a time."""
     wall_s = {result["name"]: result.get("median_wall_s") for result in results}
-    if wall_s.get("highwater") and wall_s.get(LIMIT):
-        return wall_s["highwater"] / wall_s[LIMIT]
-    return None
+    timed = [name for name in LIMITS if wall_s.get("highwater") and wall_s.get(name)]
+    return {name: wall_s["highwater"] / wall_s[name] for name in timed}
 
 
 def table(arguments):
@@ -152,9 +151,9 @@ def table(arguments):
             f"{result['ratio_to_best_other']:.2f}" if "ratio_to_best_other" in result else "-",
         ]
         print(f"| {name} | {' | '.join(cells)} |")
-    ratio = device_limit(results)
-    if ratio is not None:
-        print(f"\nDevice limit: highwater / fio = {ratio:.2f}")
+    limits = [f"highwater / {name} = {ratio:.2f}" for name, ratio in device_limits(results).items()]
+    if limits:
+        print(f"\nDevice limit: {', '.join(limits)}")
 
 
 def throttled_results(state):
@@ -217,7 +216,7 @@ def to_json(arguments):
         source, until = cell.split("-")
         results = cell_results(state, cell)
         cells.append(
-            {"source": source, "until": until, "results": results, "ratio_to_device_limit": device_limit(results)}
+            {"source": source, "until": until, "results": results, "ratio_to_device_limits": device_limits(results)}
         )
     keys = ("name", "version", "prompt", "durable")
     report = {

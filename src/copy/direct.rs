@@ -9,6 +9,7 @@ use nix::fcntl::OFlag;
 
 use crate::engine::Edge;
 use crate::error::{Cause, Error, Op};
+use crate::flow::Side;
 use crate::sys;
 use crate::sys::space::FileSystem;
 use crate::sys::stat::{Kind, Stat};
@@ -50,8 +51,13 @@ enum Way {
     Direct,
 }
 
-/// Decides for a source and sets its edge up; the alignment that its reads need.
-pub(super) fn set_up_source(edge: &mut Edge, direct: Direct, facts: &Facts<'_>) -> Result<u32, Error> {
+/// Reads through the page cache are served by read-ahead, and at once where they are cached: more
+/// of them at a time only keep the ring's thread from handing on what has come. Measured (512 MiB,
+/// cached, durable): 1, 2, 4, 16 reads took 0.40, 0.36, 0.39, 0.40 s.
+const BUFFERED_DEPTH: u16 = 2;
+
+/// Decides for a source and sets its edge up; how its reads are to be made.
+pub(super) fn set_up_source(edge: &mut Edge, direct: Direct, facts: &Facts<'_>) -> Result<Side, Error> {
     let way = match direct {
         _ if edge.base.is_none() => Way::Buffered,
         Direct::Auto if !facts.synced || facts.is_small() => Way::Buffered,
@@ -62,11 +68,13 @@ pub(super) fn set_up_source(edge: &mut Edge, direct: Direct, facts: &Facts<'_>) 
         Direct::Auto | Direct::Always => Way::Direct,
         Direct::Never => Way::Buffered,
     };
-    set_up(edge, way, direct, facts, OFlag::O_RDONLY)
+    let align = set_up(edge, way, direct, facts, OFlag::O_RDONLY)?;
+    let depth = if edge.direct.is_some() { u16::MAX } else { BUFFERED_DEPTH };
+    Ok(Side { ordered: edge.base.is_none(), align, depth })
 }
 
-/// Decides for a target and sets its edge up; the alignment that its writes need.
-pub(super) fn set_up_target(edge: &mut Edge, direct: Direct, facts: &Facts<'_>) -> Result<u32, Error> {
+/// Decides for a target and sets its edge up; how its writes are to be made.
+pub(super) fn set_up_target(edge: &mut Edge, direct: Direct, facts: &Facts<'_>) -> Result<Side, Error> {
     let way = match direct {
         _ if edge.base.is_none() => Way::Buffered,
         Direct::Auto if !facts.synced || facts.is_small() => Way::Buffered,
@@ -78,7 +86,8 @@ pub(super) fn set_up_target(edge: &mut Edge, direct: Direct, facts: &Facts<'_>) 
         Direct::Always => Way::Direct,
         Direct::Never => Way::Buffered,
     };
-    set_up(edge, way, direct, facts, OFlag::O_WRONLY)
+    let align = set_up(edge, way, direct, facts, OFlag::O_WRONLY)?;
+    Ok(Side { ordered: edge.base.is_none(), align, depth: u16::MAX })
 }
 
 impl Facts<'_> {
@@ -87,6 +96,7 @@ impl Facts<'_> {
     }
 }
 
+/// Opens what the way needs; the alignment that it asks for.
 fn set_up(edge: &mut Edge, way: Way, direct: Direct, facts: &Facts<'_>, access: OFlag) -> Result<u32, Error> {
     match way {
         Way::Direct => match open_direct(edge, facts.stat, access) {

@@ -106,6 +106,17 @@ pub enum Note {
     },
 }
 
+/// What a copy that did not complete left at its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// what was there before, if anything
+    Untouched,
+    /// no file: a new one has no name until it is complete
+    Nothing,
+    /// the first bytes of the copy, so many, and nothing else where it is a file
+    Prefix(u64),
+}
+
 /// What a copy came to.
 pub struct Report {
     /// bytes moved, holes not counted; of a clone, the bytes shared
@@ -134,8 +145,8 @@ pub struct Report {
     pub notes: Vec<Note>,
     /// where the target is, once TARGET was understood
     pub target: PathBuf,
-    /// after a failure: bytes of the copy that are left there; None where no file is left
-    pub left: Option<u64>,
+    /// what a copy that is not complete left there
+    pub left: Left,
     /// the copy is complete, durable as asked, and has its name
     pub complete: bool,
 }
@@ -157,7 +168,7 @@ impl Report {
             errors: Vec::new(),
             notes: Vec::new(),
             target: job.target.shown().to_owned(),
-            left: None,
+            left: Left::Untouched,
             complete: false,
         }
     }

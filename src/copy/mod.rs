@@ -11,6 +11,6 @@ mod source;
 mod target;
 
 pub use direct::Direct;
-pub use job::{Job, Method, Note, Reflink, Report, Sparse, Sync, Watch};
+pub use job::{Job, Left, Method, Note, Reflink, Report, Sparse, Sync, Watch};
 pub use paths::Name;
 pub use run::copy;

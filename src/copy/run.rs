@@ -51,8 +51,8 @@ fn attempt(job: &Job, watch: Watch, report: &mut Report) -> Result<(), Error> {
     {
         return Err(Error::new(Op::Open, &report.target, Cause::TooLarge { source, target }));
     }
-    let aligns = match set_up(job, &mut source, &mut target) {
-        Ok(aligns) => aligns,
+    let sides = match set_up(job, &mut source, &mut target) {
+        Ok(sides) => sides,
         Err(error) => return give_up(target, error),
     };
     let engine = match Engine::open(job.engine, job.size) {
@@ -65,7 +65,7 @@ fn attempt(job: &Job, watch: Watch, report: &mut Report) -> Result<(), Error> {
     let marks = job.size.marks(engine.arena().buffers()).expect("marks were checked with the job");
     report.marks = Some(marks);
     watch.meter.begin(length, marks.high_bytes());
-    let pump = Pump::new(shape(job, &engine, marks, &source, &target, aligns));
+    let pump = Pump::new(shape(job, &engine, marks, &source, &target, sides));
     let flow = Flow::new(pump, engine.arena(), &watch.cancel, &watch.meter, watch.intervals);
     let result =
         Run { job, engine: &engine, flow: &flow, meter: &watch.meter, report }.carry_out(source, target);
@@ -99,14 +99,14 @@ fn resolve(job: &Job) -> Result<Name, Error> {
     }
 }
 
-/// Sets both edges up; what each needs offsets and lengths to be a multiple of.
-fn set_up(job: &Job, source: &mut Source, target: &mut Target) -> Result<(u32, u32), Error> {
+/// Sets both edges up; how each is to be read and written.
+fn set_up(job: &Job, source: &mut Source, target: &mut Target) -> Result<(Side, Side), Error> {
     let length = known(source.length);
     let synced = job.sync != Sync::None;
     let facts = Facts { name: job.source.shown(), stat: &source.stat, length, synced };
-    let source_align = direct::set_up_source(&mut source.edge, job.direct, &facts)?;
+    let source_side = direct::set_up_source(&mut source.edge, job.direct, &facts)?;
     let facts = Facts { name: &target.path, stat: &target.stat, length, synced };
-    let target_align = direct::set_up_target(&mut target.edge, job.direct, &facts)?;
+    let target_side = direct::set_up_target(&mut target.edge, job.direct, &facts)?;
     let block = job.size.block_bytes;
     // On btrfs space that is allocated ahead is never compressed.
     let is_btrfs = || matches!(sys::space::file_system(target.edge.file.as_fd()), Ok((FileSystem::Btrfs, _)));
@@ -114,7 +114,7 @@ fn set_up(job: &Job, source: &mut Source, target: &mut Target) -> Result<(u32, u
         && job.sparse != Sparse::Always
         && length.is_some_and(|length| length > u64::from(block))
         && !is_btrfs();
-    Ok((source_align, target_align))
+    Ok((source_side, target_side))
 }
 
 /// How far the size that a target shows may be ahead of what is complete. Measured: 512 MiB took
@@ -127,15 +127,15 @@ fn shape(
     marks: Marks,
     source: &Source,
     target: &Target,
-    (source_align, target_align): (u32, u32),
+    sides: (Side, Side),
 ) -> Shape {
     let is_file = target.is_file();
     Shape {
         block_bytes: engine.arena().block_bytes(),
         slots: engine.arena().buffers(),
         marks,
-        source: Side { ordered: source.edge.base.is_none(), align: source_align },
-        target: Side { ordered: target.edge.base.is_none(), align: target_align },
+        source: sides.0,
+        target: sides.1,
         length: source.length,
         sparse: source.edge.has_holes || target.edge.preallocate,
         holes: if is_file && job.sparse != Sparse::Never { Holes::Skip } else { Holes::Zeros },
@@ -167,7 +167,11 @@ impl Run<'_> {
             Ok(false) => {}
             Err(error) => return give_up(target, error),
         }
-        if let Err(error) = target.begin() {
+        let needed = known(source.length).map(|length| match source.edge.has_holes {
+            true => length.min(source.stat.allocated_bytes),
+            false => length,
+        });
+        if let Err(error) = target.begin(needed) {
             return give_up(target, error);
         }
         let ends = (End::Edge(source.edge), End::Edge(target.edge));

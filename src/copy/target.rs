@@ -16,8 +16,10 @@ use crate::engine::Edge;
 use crate::error::{Cause, Error, Op, errno_of};
 use crate::sys;
 use crate::sys::cancel::Cancel;
+use crate::sys::space::FileSystem;
 use crate::sys::stat::{Kind, Stat};
 
+use super::job::Left;
 use super::paths::{Name, split};
 use super::source::{Source, open_path};
 
@@ -53,7 +55,7 @@ pub(super) fn open_target(
     one_block: bool,
     cancel: &Cancel,
 ) -> Result<Target, Error> {
-    let Name::Path(path) = name else { return standard_output() };
+    let Name::Path(path) = name else { return standard_output(source) };
     let failed = |op| move |errno: Errno| Error::new(op, path, Cause::Errno(errno as i32));
     match nix::sys::stat::stat(path) {
         Ok(found) if found.st_mode & libc::S_IFMT == libc::S_IFDIR => {
@@ -72,19 +74,15 @@ fn existing(path: &Path, kind: libc::mode_t, source: &Source, cancel: &Cancel) -
     let failed = |op| move |errno: Errno| Error::new(op, path, Cause::Errno(errno as i32));
     // The claim that O_EXCL makes on a device is refused while it is mounted or part of something.
     let claim = if kind == libc::S_IFBLK { OFlag::O_EXCL } else { OFlag::empty() };
-    let same = |stat: &Stat| match stat.is_same_file(&source.stat) && stat.kind != Kind::Stream {
-        true => Err(Error::new(Op::Open, path, Cause::SameFile)),
-        false => Ok(()),
-    };
     if let Ok(by_path) = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()) {
-        same(&sys::stat::of(by_path.as_fd()).map_err(failed(Op::Stat))?)?;
+        refuse_same(path, &sys::stat::of(by_path.as_fd()).map_err(failed(Op::Stat))?, source)?;
     }
     let file = open_path(path, OFlag::O_WRONLY | claim, cancel).map_err(|errno| match errno {
         Errno::EBUSY if kind == libc::S_IFBLK => Error::new(Op::Open, path, Cause::InUse),
         errno => failed(Op::Create)(errno),
     })?;
     let stat = sys::stat::of(file.as_fd()).map_err(failed(Op::Stat))?;
-    same(&stat)?;
+    refuse_same(path, &stat, source)?;
     let naming = match stat.kind {
         Kind::Block => {
             Naming::Device { size: sys::device::size_bytes(file.as_fd()).map_err(failed(Op::Stat))? }
@@ -94,6 +92,14 @@ fn existing(path: &Path, kind: libc::mode_t, source: &Source, cancel: &Cancel) -
     };
     let base = (stat.kind != Kind::Stream).then_some(0);
     Ok(Target { edge: Edge::new(file, base, &stat), stat, path: path.to_owned(), naming })
+}
+
+/// What would read what it has just written, or wipe what it is to read.
+fn refuse_same(path: &Path, stat: &Stat, source: &Source) -> Result<(), Error> {
+    match stat.is_same_file(&source.stat) && stat.kind != Kind::Stream {
+        true => Err(Error::new(Op::Open, path, Cause::SameFile)),
+        false => Ok(()),
+    }
 }
 
 fn new(path: &Path, mode: u32, one_block: bool) -> Result<Target, Errno> {
@@ -130,11 +136,12 @@ fn temporary(directory: &Path, mode: u32) -> Result<(OwnedFd, tempfile::TempPath
 
 /// Standard output, in order from where it stands: a shell's `>` and `>>` mean what they say, and
 /// a copy that is killed leaves a prefix.
-fn standard_output() -> Result<Target, Error> {
+fn standard_output(source: &Source) -> Result<Target, Error> {
     let failed = |errno: Errno| Error::new(Op::Open, "-", Cause::Errno(errno as i32));
     let own = std::io::stdout().as_fd().try_clone_to_owned();
     let own = own.map_err(|error| failed(Errno::from_raw(errno_of(&error))))?;
     let stat = sys::stat::of(own.as_fd()).map_err(failed)?;
+    refuse_same(Path::new("-"), &stat, source)?;
     Ok(Target { edge: Edge::new(own, None, &stat), stat, path: PathBuf::from("-"), naming: Naming::Passed })
 }
 
@@ -163,12 +170,23 @@ impl Target {
         }
     }
 
-    /// Empties a file that was there, now that nothing else can be refused.
-    pub fn begin(&self) -> Result<(), Error> {
-        match self.naming {
-            Naming::InPlace if self.stat.size > 0 => self.set_size(0),
-            _ => Ok(()),
+    /// Empties a file that was there, now that nothing else can be refused: not before it is sure
+    /// that `needed` bytes fit, where that can be told.
+    pub fn begin(&self, needed: Option<u64>) -> Result<(), Error> {
+        if !matches!(self.naming, Naming::InPlace) || self.stat.size == 0 {
+            return Ok(());
         }
+        // Elsewhere compression or quotas make another sum of it; there the writes will tell.
+        let room = match sys::space::file_system(self.edge.file.as_fd()) {
+            Ok((FileSystem::Ext4 | FileSystem::Xfs | FileSystem::Tmpfs, free)) => {
+                free + self.stat.allocated_bytes
+            }
+            _ => u64::MAX,
+        };
+        if needed.is_some_and(|needed| needed > room) {
+            return Err(Error::new(Op::Allocate, &self.path, Cause::Errno(libc::ENOSPC)));
+        }
+        self.set_size(0)
     }
 
     /// Sets a file's size; other targets have none to set.
@@ -200,21 +218,21 @@ impl Target {
     }
 
     /// Gives up: a new file goes, one that was there is cut to the `completed` bytes that are
-    /// right. Some(bytes) of the copy are left under the name.
-    pub fn abandon(self, completed: u64) -> Result<Option<u64>, Error> {
+    /// right.
+    pub fn abandon(self, completed: u64) -> Result<Left, Error> {
         match &self.naming {
-            Naming::Unnamed { .. } => Ok(None),
+            Naming::Unnamed { .. } => Ok(Left::Nothing),
             Naming::Created { .. } => {
                 let failed = |errno| Error::new(Op::Remove, &self.path, Cause::Errno(errno as i32));
-                nix::unistd::unlink(&self.path).map_err(failed).map(|()| None)
+                nix::unistd::unlink(&self.path).map_err(failed).map(|()| Left::Nothing)
             }
             Naming::Temporary { .. } => {
                 let Naming::Temporary { name, .. } = self.naming else { unreachable!() };
                 let failed = |error| Error::new(Op::Remove, &self.path, Cause::Errno(errno_of(&error)));
-                name.close().map_err(failed).map(|()| None)
+                name.close().map_err(failed).map(|()| Left::Nothing)
             }
-            Naming::InPlace => self.set_size(completed).map(|()| Some(completed)),
-            Naming::Device { .. } | Naming::Passed => Ok(Some(completed)),
+            Naming::InPlace => self.set_size(completed).map(|()| Left::Prefix(completed)),
+            Naming::Device { .. } | Naming::Passed => Ok(Left::Prefix(completed)),
         }
     }
 }

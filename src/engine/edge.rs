@@ -1,13 +1,15 @@
 //! The two ends of a stream: a descriptor that operations go to, or a caller's hand.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::errno::Errno;
+use nix::sys::uio::{pread, pwrite};
 use nix::unistd::isatty;
 
 use crate::flow::Transfer;
+use crate::sys::space::{self, FileSystem};
 use crate::sys::stat::{Kind, Stat};
 
 /// One end.
@@ -31,6 +33,10 @@ pub struct Edge {
     pub base: Option<u64>,
     /// may wait for ever (pipe, socket, terminal): withdrawn when the copy is cancelled
     pub may_block: bool,
+    /// read by pread(2) also where there is a ring. Linux 6.18 takes up a short read of a FUSE file
+    /// by itself, but from where that read began, and reports the full length: the rest of the
+    /// buffer holds the first bytes again
+    pub read_by_call: bool,
     /// ask where the source's data lies; else all of it is data
     pub has_holes: bool,
     /// space is allocated for each extent before it is written
@@ -45,8 +51,10 @@ impl Edge {
     pub fn new(file: OwnedFd, base: Option<u64>, stat: &Stat) -> Edge {
         let may_block =
             isatty(&file).unwrap_or(false) || (stat.kind == Kind::Stream && !stat.is_memory_device());
+        let read_by_call = matches!(space::file_system(file.as_fd()), Ok((FileSystem::Fuse, _)));
         let (file, flags) = (Arc::new(file), AtomicI32::new(0));
-        Edge { file, direct: None, base, may_block, has_holes: false, preallocate: false, flags }
+        let (direct, has_holes, preallocate) = (None, false, false);
+        Edge { file, direct, base, may_block, read_by_call, has_holes, preallocate, flags }
     }
 
     /// Closes it, and hears what close(2) has to say. No operation may be in flight.
@@ -67,6 +75,22 @@ impl Edge {
 
     pub(super) fn offset(&self, transfer: Transfer) -> Option<u64> {
         self.base.map(|base| base + transfer.offset)
+    }
+
+    /// pread(2), or read(2) where the descriptor's own position counts.
+    pub(super) fn read(&self, transfer: Transfer, bytes: &mut [u8]) -> Result<usize, Errno> {
+        match self.offset(transfer) {
+            Some(offset) => pread(self.fd(transfer), bytes, offset as i64),
+            None => nix::unistd::read(self.fd(transfer), bytes),
+        }
+    }
+
+    /// pwrite(2), or write(2) where the descriptor's own position counts.
+    pub(super) fn write(&self, transfer: Transfer, bytes: &[u8]) -> Result<usize, Errno> {
+        match self.offset(transfer) {
+            Some(offset) => pwrite(self.fd(transfer), bytes, offset as i64),
+            None => nix::unistd::write(self.fd(transfer), bytes),
+        }
     }
 
     pub(super) fn flags(&self, transfer: Transfer) -> i32 {

@@ -71,7 +71,7 @@ impl Engine {
             return Ok(Engine { kind: Kind::Plain, arena, notes: Vec::new() });
         }
         sys::memlock::raise_to_hard();
-        match Ring::new(&arena) {
+        match Ring::new(arena.buffers()) {
             Ok(ring) => Engine::registered(ring, arena, size),
             Err(errno) if choice == Choice::Ring => {
                 Err(Error::new(Op::Setup, "io_uring", Cause::NoRing(errno)))
@@ -82,17 +82,13 @@ impl Engine {
 
     fn registered(mut ring: Ring, mut arena: Arc<Arena>, size: Size) -> Result<Engine, Error> {
         let mut notes = Vec::new();
-        while let Err(errno) = ring.register() {
+        while let Err(errno) = ring.register(&arena) {
             let fewer = arena.buffers() / 2;
             if errno != libc::ENOMEM || !size.may_halve || fewer < FEWEST_BUFFERS {
                 notes.push(Note::Unregistered(errno));
                 break;
             }
             arena = self::arena(size.block_bytes, fewer)?;
-            match Ring::new(&arena) {
-                Ok(smaller) => ring = smaller,
-                Err(errno) => return Err(Error::new(Op::Setup, "io_uring", Cause::NoRing(errno))),
-            }
         }
         Ok(Engine { kind: Kind::Ring(ring), arena, notes })
     }

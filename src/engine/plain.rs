@@ -6,7 +6,6 @@ use std::thread;
 use std::time::Duration;
 
 use nix::poll::PollFlags;
-use nix::sys::uio::{pread, pwrite};
 
 use crate::flow::{Intake, Outlet, Transfer};
 use crate::latency::Kind;
@@ -132,14 +131,12 @@ impl Driver<'_> {
     fn transfer(&self, way: Way, edge: &Edge, transfer: Transfer) -> Result<u32, i32> {
         let mut buffer = self.flow.arena().buffer(transfer.slot);
         let bytes = &mut buffer[transfer.at as usize..][..transfer.len as usize];
-        let fd = edge.fd(transfer).as_fd();
-        let moved = match (way, edge.offset(transfer)) {
-            (Way::Read, Some(offset)) => pread(fd, bytes, offset as i64),
-            (Way::Write, Some(offset)) => pwrite(fd, bytes, offset as i64),
-            (Way::Read, None) if edge.may_block => sys::stream::read(fd, bytes, self.flow.cancel()),
-            (Way::Write, None) if edge.may_block => sys::stream::write(fd, bytes, self.flow.cancel()),
-            (Way::Read, None) => nix::unistd::read(fd, bytes),
-            (Way::Write, None) => nix::unistd::write(fd, bytes),
+        let stream = edge.fd(transfer).as_fd();
+        let moved = match way {
+            Way::Read if edge.may_block => sys::stream::read(stream, bytes, self.flow.cancel()),
+            Way::Write if edge.may_block => sys::stream::write(stream, bytes, self.flow.cancel()),
+            Way::Read => edge.read(transfer, bytes),
+            Way::Write => edge.write(transfer, bytes),
         };
         moved.map(|n| n as u32).map_err(|errno| errno as i32)
     }

@@ -21,13 +21,15 @@ pub struct Side {
     /// what direct I/O wants offset, length and buffer position to be a multiple of, in bytes;
     /// 1 where this side goes through the page cache
     pub align: u32,
+    /// the cap on operations in flight on this side, at least 1
+    pub depth: u16,
 }
 
 impl Side {
     /// A file or device through the page cache.
-    pub const SEEKABLE: Side = Side { ordered: false, align: 1 };
+    pub const SEEKABLE: Side = Side { ordered: false, align: 1, depth: u16::MAX };
     /// A pipe, a socket, a character device.
-    pub const ORDERED: Side = Side { ordered: true, align: 1 };
+    pub const ORDERED: Side = Side { ordered: true, align: 1, depth: 1 };
 }
 
 /// How long the source is.
@@ -306,7 +308,9 @@ impl Pump {
 
     /// An ordered source takes one operation at a time, and so does one whose end is not known.
     fn source_is_busy(&self) -> bool {
-        self.reads_in_flight > 0 && (self.shape.source.ordered || self.extents.is_open_ended())
+        let one_at_a_time = self.shape.source.ordered || self.extents.is_open_ended();
+        let depth = if one_at_a_time { 1 } else { self.shape.source.depth };
+        self.reads_in_flight >= depth
     }
 
     fn read_to_continue(&self) -> Option<u16> {
@@ -402,7 +406,8 @@ impl Pump {
 
     /// What the writing side is to do now.
     pub fn next_write(&mut self) -> Outlet {
-        if !self.writes_go_on() || (self.shape.target.ordered && self.writes_in_flight > 0) {
+        let depth = if self.shape.target.ordered { 1 } else { self.shape.target.depth };
+        if !self.writes_go_on() || self.writes_in_flight >= depth {
             return Outlet::Idle;
         }
         self.seal_if_waited_for();

@@ -17,18 +17,17 @@ use crate::error::errno_of;
 /// Operations are made inside [`Ring::block_on`] and must be awaited there: the runtime frees what
 /// an abandoned operation still uses.
 pub struct Ring {
-    // Declared before the arena, so that it is gone before its buffers are.
+    // Declared before the registry, which holds the arena: it is gone before its buffers are.
     runtime: tokio_uring::Runtime,
-    _registry: Option<Rc<FixedBufRegistry<Registered>>>,
-    arena: Arc<Arena>,
+    registry: Option<Rc<FixedBufRegistry<Registered>>>,
 }
 
 impl Ring {
-    /// A ring that can hold an operation for every buffer of `arena` and a few besides. Fails with
-    /// the kernel's errno where io_uring is refused: EPERM (seccomp, io_uring_disabled), ENOSYS,
+    /// A ring that can hold an operation for each of `buffers` and a few besides. Fails with the
+    /// kernel's errno where io_uring is refused: EPERM (seccomp, io_uring_disabled), ENOSYS,
     /// ENOMEM (no memory may be locked for the ring itself).
-    pub fn new(arena: &Arc<Arena>) -> Result<Ring, i32> {
-        let entries = (u32::from(arena.buffers()) + 8).next_power_of_two();
+    pub fn new(buffers: u16) -> Result<Ring, i32> {
+        let entries = (u32::from(buffers) + 8).next_power_of_two();
         // Without an interrupt for each completion, and with one thread only: less CPU, where the
         // kernel knows these flags (5.19, 6.0); EINVAL where it doesn't.
         let mut tuned = tokio_uring::uring_builder();
@@ -44,23 +43,23 @@ impl Ring {
             opened => opened,
         };
         let runtime = runtime.map_err(|error| errno_of(&error))?;
-        Ok(Ring { runtime, _registry: None, arena: Arc::clone(arena) })
+        Ok(Ring { runtime, registry: None })
     }
 
-    /// Registers every buffer of the arena. ENOMEM where RLIMIT_MEMLOCK can't hold them; the ring
-    /// works without, each operation then pins its buffer anew.
-    pub fn register(&mut self) -> Result<(), i32> {
-        let buffers =
-            (0..self.arena.buffers()).map(|slot| Registered { arena: Arc::clone(&self.arena), slot });
+    /// Registers every buffer of the arena, which must be the one that operations then use; once.
+    /// ENOMEM where RLIMIT_MEMLOCK can't hold them: a smaller arena may be tried, and the ring works
+    /// without, each operation then pins its buffer anew.
+    pub fn register(&mut self, arena: &Arc<Arena>) -> Result<(), i32> {
+        let buffers = (0..arena.buffers()).map(|slot| Registered { arena: Arc::clone(arena), slot });
         let registry = FixedBufRegistry::new(buffers);
         self.runtime.block_on(async { registry.register() }).map_err(|error| errno_of(&error))?;
-        self._registry = Some(Rc::new(registry));
+        self.registry = Some(Rc::new(registry));
         Ok(())
     }
 
     /// Whether the buffers are registered.
     pub fn is_registered(&self) -> bool {
-        self._registry.is_some()
+        self.registry.is_some()
     }
 
     /// Runs `future` on this ring's thread.

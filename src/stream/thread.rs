@@ -116,7 +116,7 @@ pub(super) fn failure(flow: &Flow, path: &Path) -> Option<Error> {
 }
 
 fn shape(engine: &Engine, marks: crate::flow::Marks, opened: &Opened, direction: Direction) -> Shape {
-    let own = Side { ordered: opened.base.is_none(), align: 1 };
+    let own = if opened.base.is_none() { Side::ORDERED } else { Side::SEEKABLE };
     let (source, target) = match direction {
         Direction::In => (Side::ORDERED, own),
         Direction::Out => (own, Side::ORDERED),

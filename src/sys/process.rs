@@ -1,4 +1,4 @@
-//! What this process has used so far: getrusage(2).
+//! What this process has used so far: getrusage(2), proc_pid_status(5).
 
 use std::time::Duration;
 
@@ -21,8 +21,16 @@ pub fn usage() -> Usage {
     let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return Usage::default() };
     let time = |t: TimeVal| Duration::new(t.tv_sec() as u64, t.tv_usec() as u32 * 1000);
     Usage {
-        peak_rss_bytes: usage.max_rss() as u64 * 1024,
+        peak_rss_bytes: high_water_mark().unwrap_or(usage.max_rss() as u64 * 1024),
         user: time(usage.user_time()),
         system: time(usage.system_time()),
     }
+}
+
+/// VmHWM. The ru_maxrss of a process begins with what its parent had before exec.
+fn high_water_mark() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib * 1024)
 }

@@ -60,3 +60,8 @@ pub fn stopped_by() -> Option<i32> {
 pub fn times_asked() -> u32 {
     ASKED.load(Ordering::Relaxed)
 }
+
+/// What a signal is called: `SIGINT`.
+pub fn name(signal: i32) -> String {
+    Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string())
+}

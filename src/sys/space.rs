@@ -45,6 +45,8 @@ pub enum FileSystem {
     Btrfs,
     /// memory
     Tmpfs,
+    /// a file system in user space
+    Fuse,
     /// any other
     Other,
 }
@@ -58,6 +60,7 @@ pub fn file_system(fd: BorrowedFd<'_>) -> Result<(FileSystem, u64), Errno> {
         FsType(0x5846_5342) => FileSystem::Xfs,
         FsType(0x9123_683E) => FileSystem::Btrfs,
         FsType(0x0102_1994) => FileSystem::Tmpfs,
+        FsType(0x6573_5546) => FileSystem::Fuse,
         _ => FileSystem::Other,
     };
     Ok((kind, free))

@@ -1,5 +1,6 @@
 //! The command line as typed. What it means is `meaning`'s business.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -34,9 +35,9 @@ Exit status: 0 done; 1 failed, and the message says where; 2 bad usage; 128 + n 
 #[derive(Debug, Args)]
 pub struct Copy {
     /// File, block device or FIFO; - is standard input
-    pub source: PathBuf,
+    pub source: OsString,
     /// File, directory, block device or FIFO; - is standard output
-    pub target: PathBuf,
+    pub target: OsString,
     #[command(flatten)]
     pub file: FileOptions,
     #[command(flatten)]

@@ -1,5 +1,6 @@
 //! What was typed, turned into a job. The only place where an option's name meets the library.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use highwater::copy::{Direct, Job, Name, Reflink, Sparse, Sync};
@@ -21,7 +22,7 @@ pub fn copy(typed: &args::Copy) -> Result<Job, Usage> {
     if typed.file.reflink == When::Always && typed.file.sparse != When::Auto {
         return Err("--reflink can be used only with --sparse=auto".into());
     }
-    if typed.target == Path::new("-") && typed.output.json.as_deref() == Some(Path::new("-")) {
+    if typed.target == "-" && typed.output.json.as_deref() == Some(Path::new("-")) {
         return Err("standard output can't take both the copy and --json -".into());
     }
     let size = Typed {
@@ -62,10 +63,10 @@ fn when<T>(typed: When, [auto, always, never]: [T; 3]) -> T {
     }
 }
 
-fn name(typed: &Path) -> Name {
-    match typed.as_os_str() == "-" {
+fn name(typed: &OsStr) -> Name {
+    match typed == "-" {
         true => Name::Standard,
-        false => Name::Path(typed.to_owned()),
+        false => Name::Path(typed.into()),
     }
 }
 

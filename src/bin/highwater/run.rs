@@ -22,7 +22,9 @@ const USAGE: u8 = 2;
 pub fn copy(typed: &args::Copy) -> ExitCode {
     let job = match meaning::copy(typed) {
         Ok(job) => job,
-        Err(usage) => return say_and(USAGE, &usage),
+        Err(usage) => {
+            return say_and(USAGE, &format!("{usage}\nTry 'highwater copy --help' for more information."));
+        }
     };
     let mut outputs = match Outputs::open(&typed.output) {
         Ok(outputs) => outputs,
@@ -41,7 +43,7 @@ pub fn copy(typed: &args::Copy) -> ExitCode {
 
     let status = tell(&report, &job, &meter, typed);
     let latency = report.finished.as_ref().map(|finished| &finished.latency);
-    match outputs.finish(&summary(&report), latency.unwrap_or(&Default::default())) {
+    match outputs.finish(&summary(&report, &job), latency.unwrap_or(&Default::default())) {
         Ok(()) => status,
         Err(message) if status == ExitCode::SUCCESS => say_and(FAILED, &message),
         Err(message) => {
@@ -54,7 +56,7 @@ pub fn copy(typed: &args::Copy) -> ExitCode {
 /// Says what is to be said, and with which status to leave.
 fn tell(report: &Report, job: &copy::Job, meter: &Meter, typed: &args::Copy) -> ExitCode {
     if !typed.output.quiet {
-        report.notes.iter().for_each(|note| say(&words::note(note)));
+        report.notes.iter().for_each(|note| say(&words::note(note, job)));
     }
     let total = meter.look().total;
     for error in &report.errors {
@@ -66,10 +68,11 @@ fn tell(report: &Report, job: &copy::Job, meter: &Meter, typed: &args::Copy) -> 
         say(&format!("{}{advice}", words::remains(report, total)));
     }
     if let (true, Some(signal)) = (report.interrupted, signals::stopped_by()) {
-        match report.finished {
-            Some(_) => say(&format!("stopped by signal {signal}: {}", words::remains(report, total))),
-            None => say(&format!("stopped by signal {signal}: nothing was written")),
-        }
+        let remains = match report.finished {
+            Some(_) => words::remains(report, total),
+            None => "nothing was written".to_owned(),
+        };
+        say(&format!("stopped by {}: {remains}", signals::name(signal)));
         return ExitCode::from(128 + signal as u8);
     }
     if !report.complete {
@@ -93,7 +96,7 @@ fn say_and(status: u8, message: &str) -> ExitCode {
 }
 
 /// The run as reports show it.
-fn summary(report: &Report) -> Run {
+fn summary(report: &Report, job: &copy::Job) -> Run {
     let used = process::usage();
     let (block_bytes, buffers) = report.ring.unwrap_or_default();
     let level = report.finished.as_ref().map(|finished| finished.level).unwrap_or_default();
@@ -139,6 +142,6 @@ fn summary(report: &Report) -> Run {
             system_s: used.system.as_secs_f64(),
         },
         errors: report.errors.iter().map(report::Failure::from).collect(),
-        notes: report.notes.iter().map(words::note).collect(),
+        notes: report.notes.iter().map(|note| words::note(note, job)).collect(),
     }
 }

@@ -1,9 +1,8 @@
 //! Errors and notes in words, as GNU cp says them, with advice where there is some.
 
 use std::fmt::Write;
-use std::path::Path;
 
-use highwater::copy::{Job, Note, Report};
+use highwater::copy::{Job, Left, Note, Report};
 use highwater::engine;
 use highwater::error::{Cause, Error, Op, strerror};
 use highwater::units::format_bytes;
@@ -68,17 +67,15 @@ pub fn remains(report: &Report, total: Option<u64>) -> String {
     }
     let target = quote(&report.target);
     let _ = match report.left {
-        Some(left) if report.target == Path::new("-") => {
-            write!(text, " were written, the first {left} bytes in order")
-        }
-        Some(left) => write!(text, " were written; {target} holds the first {left} bytes"),
-        None => write!(text, " were written; no file is left at {target}"),
+        Left::Untouched => write!(text, " were written; {target} is as it was"),
+        Left::Nothing => write!(text, " were written; no file is left at {target}"),
+        Left::Prefix(left) => write!(text, " were written; {target} holds the first {left} bytes"),
     };
     text
 }
 
 /// One line, without the program's name.
-pub fn note(note: &Note) -> String {
+pub fn note(note: &Note, job: &Job) -> String {
     match *note {
         Note::Engine(engine::Note::NoRing(errno)) => {
             format!("io_uring is refused ({}); copying with pread and pwrite", strerror(errno))
@@ -87,7 +84,8 @@ pub fn note(note: &Note) -> String {
             format!("buffers can't be registered ({}); copying without (see ulimit -l)", strerror(errno))
         }
         Note::Grew { from, to } => {
-            format!("the source grew from {from} to {to} bytes while being copied; all of it was copied")
+            let source = quote(job.source.shown());
+            format!("{source} grew from {from} to {to} bytes while being copied; all of it was copied")
         }
     }
 }

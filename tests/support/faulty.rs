@@ -1,0 +1,214 @@
+//! A file system that fails as told: one directory of files in memory, served by FUSE from inside
+//! the test. Below the kernel's system calls, so that a ring meets the faults as well as pread does.
+//!
+//! Every read and write reaches it as the command made it (FOPEN_DIRECT_IO), split at 128 KiB and
+//! without a page cache between. It has no O_TMPFILE, no fallocate and no SEEK_HOLE, as many
+//! network file systems have not.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, SystemTime};
+
+use fuser::*;
+
+mod served;
+use served::Served;
+
+use super::Scratch;
+
+/// What a fault strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    Read,
+    Write,
+    Fsync,
+}
+
+/// One fault, of every file of the disk.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// This errno for what touches a byte of the range; an fsync touches all.
+    Errno(On, Range<u64>, i32),
+    /// No more than so many bytes at a time.
+    Short(On, usize),
+    /// Each one takes this long.
+    Slow(On, Duration),
+    /// Once byte `when_read` of the file is asked for, its length becomes `to`: cut, or continued
+    /// with 0x47 ('G').
+    Resize { when_read: u64, to: u64 },
+}
+
+/// A disk with faults, unmounted on Drop.
+pub struct FaultyDisk {
+    _session: BackgroundSession,
+    scratch: Scratch,
+    state: Arc<Mutex<State>>,
+}
+
+impl FaultyDisk {
+    /// An empty disk with these faults.
+    pub fn new(faults: impl Into<Vec<Fault>>) -> FaultyDisk {
+        let state = Arc::new(Mutex::new(State { faults: faults.into(), ..State::default() }));
+        let scratch = Scratch::new();
+        let mount_point = scratch.path("faulty");
+        std::fs::create_dir(&mount_point).unwrap();
+        let mut config = Config::default();
+        config.mount_options = vec![MountOption::FSName("highwater-test".into())];
+        config.n_threads = Some(4);
+        let session = spawn_mount(Served(state.clone()), &mount_point, &config).unwrap();
+        FaultyDisk { _session: session, scratch, state }
+    }
+
+    /// Where it is mounted.
+    pub fn dir(&self) -> PathBuf {
+        self.scratch.path("faulty")
+    }
+
+    /// `name` in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir().join(name)
+    }
+
+    /// Puts a file there.
+    pub fn put(&self, name: &str, data: Vec<u8>) {
+        self.lock().create(OsStr::new(name), 0o644).unwrap().data = data;
+    }
+
+    /// The bytes of a file, as the disk has them, if it is there.
+    pub fn get(&self, name: &str) -> Option<Vec<u8>> {
+        let state = self.lock();
+        let ino = state.names.get(OsStr::new(name))?;
+        Some(state.files[ino].data.clone())
+    }
+
+    /// The names in it.
+    pub fn names(&self) -> Vec<OsString> {
+        self.lock().names.keys().cloned().collect()
+    }
+
+    /// How many bytes have been written to it.
+    pub fn written_bytes(&self) -> u64 {
+        self.lock().written_bytes
+    }
+
+    /// How many fsyncs of files it has seen.
+    pub fn fsyncs(&self) -> u64 {
+        self.lock().fsyncs
+    }
+
+    /// Other faults, from now on.
+    pub fn set_faults(&self, faults: impl Into<Vec<Fault>>) {
+        self.lock().faults = faults.into();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+}
+
+impl Drop for FaultyDisk {
+    fn drop(&mut self) {
+        // The session would try once and leave it mounted, its server gone.
+        super::disk::unmount(&self.dir());
+    }
+}
+
+#[derive(Default)]
+struct File {
+    data: Vec<u8>,
+    mode: u16,
+    links: u32,
+    mtime: Option<SystemTime>,
+}
+
+#[derive(Default)]
+struct State {
+    names: BTreeMap<OsString, u64>,
+    files: BTreeMap<u64, File>,
+    last_ino: u64,
+    faults: Vec<Fault>,
+    written_bytes: u64,
+    fsyncs: u64,
+}
+
+impl State {
+    fn create(&mut self, name: &OsStr, mode: u32) -> Option<&mut File> {
+        if self.names.contains_key(name) {
+            return None;
+        }
+        self.last_ino += 1;
+        let ino = self.last_ino + 1;
+        self.names.insert(name.into(), ino);
+        let file = File { mode: (mode & 0o7777) as u16, links: 1, ..File::default() };
+        Some(self.files.entry(ino).or_insert(file))
+    }
+
+    fn attr(&self, ino: INodeNo) -> Option<FileAttr> {
+        let root = File { mode: 0o777, links: 2, ..File::default() };
+        let file = if ino == INodeNo::ROOT { &root } else { self.files.get(&ino.0)? };
+        let kind = if ino == INodeNo::ROOT { FileType::Directory } else { FileType::RegularFile };
+        let time = file.mtime.unwrap_or(SystemTime::UNIX_EPOCH);
+        let size = file.data.len() as u64;
+        Some(FileAttr {
+            ino,
+            size,
+            blocks: size.div_ceil(512),
+            atime: time,
+            mtime: time,
+            ctime: time,
+            crtime: time,
+            kind,
+            perm: file.mode,
+            nlink: file.links,
+            uid: nix::unistd::geteuid().as_raw(),
+            gid: nix::unistd::getegid().as_raw(),
+            rdev: 0,
+            blksize: 4096,
+            flags: 0,
+        })
+    }
+
+    fn entry(&self, name: &OsStr) -> Option<FileAttr> {
+        self.attr(INodeNo(*self.names.get(name)?))
+    }
+
+    /// What the faults make of an operation: how long it takes, and its errno or its length.
+    fn strike(&self, on: On, offset: u64, len: usize) -> (Duration, Result<usize, Errno>) {
+        let (mut time, mut result) = (Duration::ZERO, Ok(len));
+        for fault in &self.faults {
+            match fault {
+                Fault::Slow(what, slow) if *what == on => time += *slow,
+                Fault::Short(what, most) if *what == on => result = result.map(|len| len.min(*most)),
+                Fault::Errno(what, range, errno) if *what == on => {
+                    // What stands before a bad range is done, as a disk does it: short.
+                    let hit = range.start < offset + len as u64 && offset < range.end;
+                    if on == On::Fsync || hit && range.start <= offset {
+                        result = Err(Errno::from_i32(*errno));
+                    } else if hit {
+                        result = result.map(|len| len.min((range.start - offset) as usize));
+                    }
+                }
+                _ => (),
+            }
+        }
+        (time, result)
+    }
+
+    /// Lengths that change under the reader's hands, each once.
+    fn resize(&mut self, ino: INodeNo, offset: u64, len: u64) {
+        let mut sizes = vec![];
+        self.faults.retain(|fault| match fault {
+            Fault::Resize { when_read, to } if *when_read < offset + len => {
+                sizes.push(*to);
+                false
+            }
+            _ => true,
+        });
+        if let Some(file) = self.files.get_mut(&ino.0) {
+            sizes.into_iter().for_each(|to| file.data.resize(to as usize, b'G'));
+        }
+    }
+}

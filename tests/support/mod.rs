@@ -1,0 +1,76 @@
+//! What the tests of the command share: running it, data that shows where it belongs, disks that
+//! are slow, small or faulty, and saying aloud when a machine can't run a test.
+//!
+//! It knows the command line's contract (names, exit codes, the JSON report) and nothing of the
+//! library behind it: whatever a test here proves, it proves for a user.
+//!
+//! Everything made here is named uniquely and undone in Drop, also when a test panics.
+
+// Each test binary compiles this module anew and uses a part of it.
+#![allow(dead_code, unused_imports, unused_macros)]
+// Lists of ranges of a file often have one.
+#![allow(clippy::single_range_in_vec_init)]
+
+pub mod cgroup;
+pub mod command;
+pub mod data;
+pub mod disk;
+pub mod faulty;
+pub mod needs;
+pub mod report;
+
+pub use cgroup::{MemoryCgroup, Throttle};
+pub use command::{Highwater, Outcome, Running};
+pub use data::*;
+pub use disk::{Fs, LoopDevice, LoopDisk, Tmpfs};
+pub use faulty::{Fault, FaultyDisk, On};
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// 1 KiB.
+pub const KIB: u64 = 1024;
+/// 1 MiB.
+pub const MIB: u64 = 1024 * 1024;
+
+/// A directory of one test's own, on the disk that holds the build (a real file system, where
+/// `/tmp` may be a tmpfs), removed with all in it on Drop.
+pub struct Scratch(tempfile::TempDir);
+
+impl Scratch {
+    /// A new empty directory.
+    pub fn new() -> Scratch {
+        Scratch(tempfile::Builder::new().prefix("copy-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
+    }
+
+    /// `name` in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> PathBuf {
+        self.0.path().to_path_buf()
+    }
+}
+
+/// A name no other test and no other run uses: for cgroups.
+pub fn unique_name() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("highwater-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The engines this machine can run. Without io_uring there is a fall-back, tested elsewhere.
+pub fn engines() -> Vec<&'static str> {
+    if needs::uring().is_ok() { vec!["ring", "plain"] } else { vec!["plain"] }
+}
+
+/// Waits until `done` says so; panics with `what` after a generous time.
+pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !done() {
+        assert!(Instant::now() < deadline, "waited 30 s for: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
