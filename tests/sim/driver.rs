@@ -1,0 +1,262 @@
+//! Drives a world through a plan, by the seed: what is asked when, what completes in which order
+//! and how. The contract is that of the drivers in production.
+
+use fastrand::Rng;
+
+use crate::plan::{Interleaving, Plan};
+use crate::subject::Bug;
+use crate::verdict;
+use crate::world::{Asked, Kind, Op, Outcome, World};
+use crate::{Check, ensure};
+
+/// Far more than any plan takes; a pump that needs them all doesn't end.
+const STEPS_MOST: u64 = 200_000;
+
+pub struct Driver<'a> {
+    plan: &'a Plan,
+    rng: Rng,
+    pub world: World,
+    /// both sides had nothing to do since something last changed
+    reader_idle: bool,
+    writer_idle: bool,
+    reader_waits_until: Option<u64>,
+    /// virtual time in which nothing was in flight
+    paced_ns: u64,
+    given: u64,
+    ended: bool,
+}
+
+impl<'a> Driver<'a> {
+    pub fn new(plan: &'a Plan, bug: Option<Bug>, traced: bool) -> Driver<'a> {
+        let mut world = World::new(plan, bug);
+        world.trace = traced.then(Vec::new);
+        Driver {
+            plan,
+            rng: Rng::with_seed(plan.seed.rotate_left(32)),
+            world,
+            reader_idle: false,
+            writer_idle: false,
+            reader_waits_until: None,
+            paced_ns: 0,
+            given: 0,
+            ended: false,
+        }
+    }
+
+    pub fn run(&mut self) -> Check {
+        while !self.world.subject.is_finished() {
+            ensure!(self.world.steps < STEPS_MOST, "no end after {STEPS_MOST} steps");
+            self.time_passes();
+            match self.plan.interleaving {
+                Interleaving::Ring => self.turn_of_a_ring()?,
+                Interleaving::Threads => self.turn_of_a_thread()?,
+            }
+        }
+        // A question to the source or the size of the target may still be on its way.
+        while let Some(nth) = self.world.ops.iter().position(|op| is_question(op.kind)) {
+            self.complete(nth)?;
+        }
+        verdict::waited(&self.world, self.plan, self.paced_ns)?;
+        verdict::at_the_end(&mut self.world, self.plan)
+    }
+
+    /// The plan's events that don't depend on any operation.
+    fn time_passes(&mut self) {
+        if self.plan.cancel_at_step.is_some_and(|at| self.world.steps >= at) && !self.world.model.cancelled {
+            self.world.cancel();
+            self.something_changed();
+        }
+        if let Some(change) = self.plan.change.filter(|change| self.world.steps >= change.at_step) {
+            self.world.source.len = change.to_bytes;
+        }
+    }
+
+    fn something_changed(&mut self) {
+        (self.reader_idle, self.writer_idle, self.reader_waits_until) = (false, false, None);
+    }
+
+    /// Writes until none is left, then reads; whatever then becomes possible has to wait for a
+    /// completion, so one must be on its way.
+    fn turn_of_a_ring(&mut self) -> Check {
+        self.ask_writes()?;
+        (self.reader_idle, self.reader_waits_until) = (false, None);
+        while !self.reader_idle && self.reader_waits_until.is_none() {
+            self.ask_read()?;
+            if self.world.ops.last().is_some_and(|op| matches!(op.kind, Kind::Map { .. } | Kind::Zero)) {
+                self.complete(self.world.ops.len() - 1)?;
+                self.ask_writes()?;
+            }
+        }
+        if self.plan.shape.filled_by_caller {
+            self.ask_writes()?;
+        }
+        match self.world.subject.is_finished() {
+            true => Ok(()),
+            false => self.complete_next(),
+        }
+    }
+
+    fn ask_writes(&mut self) -> Check {
+        self.writer_idle = false;
+        while !self.writer_idle {
+            self.ask_write()?;
+            if self.world.ops.last().is_some_and(|op| is_question(op.kind)) {
+                self.complete(self.world.ops.len() - 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn turn_of_a_thread(&mut self) -> Check {
+        let reads = !self.reader_idle && self.reader_waits_until.is_none() && !self.has_question(true);
+        let writes = !self.writer_idle && !self.has_question(false);
+        match self.rng.u32(0..3) {
+            0 if reads => self.ask_read(),
+            1 if writes => self.ask_write(),
+            2 if !self.world.ops.is_empty() => self.complete_next(),
+            _ if reads => self.ask_read(),
+            _ if writes => self.ask_write(),
+            _ => self.complete_next(),
+        }
+    }
+
+    fn has_question(&self, reader: bool) -> bool {
+        self.world.ops.iter().any(|op| is_question(op.kind) && matches!(op.kind, Kind::Map { .. }) == reader)
+    }
+
+    fn ask_read(&mut self) -> Check {
+        if self.plan.shape.filled_by_caller {
+            return self.caller_gives();
+        }
+        match self.world.ask_read()? {
+            Asked::Idle => self.reader_idle = true,
+            Asked::Until(at) => self.reader_waits_until = Some(at),
+            Asked::Begun => self.begun(self.plan.read_ns),
+        }
+        Ok(())
+    }
+
+    fn caller_gives(&mut self) -> Check {
+        let left = self.plan.source_bytes - self.given;
+        let pump = &mut self.world.subject.pump;
+        if left == 0 && !self.ended {
+            pump.finish();
+            self.ended = true;
+            self.something_changed();
+        } else if left == 0 || (self.plan.polite && pump.is_held()) {
+            self.reader_idle = true;
+        } else {
+            let n = self.world.fill(self.rng.u64(1..=u64::from(self.plan.chunk_bytes)).min(left))?;
+            self.given += u64::from(n);
+            self.reader_idle = n == 0;
+            self.writer_idle &= n == 0;
+        }
+        Ok(())
+    }
+
+    fn ask_write(&mut self) -> Check {
+        match self.world.ask_write()? {
+            Asked::Idle => self.writer_idle = true,
+            _ => self.begun(self.plan.write_ns),
+        }
+        Ok(())
+    }
+
+    fn begun(&mut self, most_ns: u64) {
+        let due_ns = self.world.now_ns + self.rng.u64(0..most_ns);
+        let op = self.world.ops.last_mut().expect("an operation has begun");
+        op.due_ns = due_ns;
+        // The other side may have something to do now: a slot was sealed, freed or taken.
+        (self.reader_idle, self.writer_idle) = (false, false);
+    }
+
+    /// What is due first completes, or time goes on to when the pace lets the reader go on.
+    fn complete_next(&mut self) -> Check {
+        let first = (0..self.world.ops.len()).min_by_key(|nth| self.world.ops[*nth].due_ns);
+        match (first, self.reader_waits_until) {
+            (None, None) => {
+                ensure!(
+                    !self.reader_idle || !self.writer_idle || self.world.subject.is_finished(),
+                    "a deadlock: nothing is in flight and nobody has anything to do"
+                );
+                Ok(())
+            }
+            (None, Some(at)) => {
+                ensure!(at > self.world.now_ns, "waits for a time that has passed");
+                self.paced_ns += at - self.world.now_ns;
+                self.world.now_ns = at;
+                self.something_changed();
+                Ok(())
+            }
+            (Some(nth), at) => {
+                let due_ns = self.world.ops[nth].due_ns;
+                if let Some(at) = at.filter(|at| *at < due_ns) {
+                    self.world.now_ns = self.world.now_ns.max(at);
+                    self.something_changed();
+                    return Ok(());
+                }
+                self.world.now_ns = self.world.now_ns.max(due_ns);
+                self.complete(nth)
+            }
+        }
+    }
+
+    fn complete(&mut self, nth: usize) -> Check {
+        let outcome = self.outcome(nth);
+        let op = self.world.ops[nth];
+        if op.kind == Kind::Write && outcome != Outcome::Interrupted && self.rng.u32(0..4) == 0 {
+            // Some of it reaches the target while it is still in flight, and may be all that does.
+            let most = if let Outcome::Short(n) = outcome { n } else { op.transfer.len };
+            if !matches!(outcome, Outcome::DirectRefused | Outcome::Nothing) {
+                self.world.apply(nth, self.rng.u32(0..=most))?;
+            }
+        }
+        self.something_changed();
+        self.world.complete(nth, outcome)
+    }
+
+    fn outcome(&mut self, nth: usize) -> Outcome {
+        let Op { kind, transfer: t, .. } = self.world.ops[nth];
+        if kind == Kind::Write && self.plan.taken_by_caller {
+            return Outcome::Full;
+        }
+        let faults = self.plan.faults;
+        let rng = &mut self.rng;
+        let mut happens = |chance: u32| chance > 0 && rng.u32(0..1024) < chance;
+        match kind {
+            Kind::Map { .. } | Kind::Search { .. } | Kind::Zero => Outcome::Full,
+            Kind::Extend { size } => match self.plan.target_room {
+                Some((room, libc::EFBIG)) if size > room => Outcome::Fails(libc::EFBIG),
+                _ if happens(faults.extend_fails) => Outcome::Fails(libc::EIO),
+                _ => Outcome::Full,
+            },
+            Kind::Read | Kind::Write if happens(faults.interrupted) => Outcome::Interrupted,
+            Kind::Read | Kind::Write if t.direct && happens(faults.direct_refused) => Outcome::DirectRefused,
+            Kind::Read if happens(faults.read_fails) => Outcome::Fails(libc::EIO),
+            Kind::Write if happens(faults.write_fails) => Outcome::Fails(libc::EIO),
+            Kind::Write if happens(faults.write_of_nothing) => Outcome::Nothing,
+            Kind::Read | Kind::Write => {
+                let short = happens(faults.short);
+                let most = match self.plan.target_room {
+                    Some((room, errno)) if kind == Kind::Write && t.offset + u64::from(t.len) > room => {
+                        match room.saturating_sub(t.offset) as u32 {
+                            0 => return Outcome::Fails(errno),
+                            fits => fits,
+                        }
+                    }
+                    _ => t.len,
+                };
+                match short {
+                    true => Outcome::Short(rng.u32(1..=most)),
+                    false if most < t.len => Outcome::Short(most),
+                    false => Outcome::Full,
+                }
+            }
+        }
+    }
+}
+
+/// Answered by the driver itself, not by the ring.
+fn is_question(kind: Kind) -> bool {
+    matches!(kind, Kind::Map { .. } | Kind::Search { .. } | Kind::Extend { .. })
+}
