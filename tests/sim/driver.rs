@@ -3,10 +3,11 @@
 
 use fastrand::Rng;
 
+use crate::op::{Asked, Kind, Op, Outcome};
 use crate::plan::{Interleaving, Plan};
 use crate::subject::Bug;
 use crate::verdict;
-use crate::world::{Asked, Kind, Op, Outcome, World};
+use crate::world::World;
 use crate::{Check, ensure};
 
 /// Far more than any plan takes; a pump that needs them all doesn't end.

@@ -29,9 +29,13 @@
 //!
 //! `HIGHWATER_SIM_SEEDS=N` runs N seeds, `HIGHWATER_SIM_SEED=S` replays one and tells every event.
 
+mod account;
 mod canary;
+mod completion;
 mod driver;
 mod model;
+mod model_writes;
+mod op;
 mod orders;
 mod plan;
 mod source;

@@ -1,56 +1,15 @@
 //! An account of the slots that is kept apart from the pump's own: what was handed out, what was
 //! told, and from that what the level must be. Every transfer is held against it.
 
-use std::ops::Range;
-
 use highwater::flow::{Extent, Failure, Length, Place, Reason, Shape, Transfer};
 
+use crate::account::{Account, FREE, Phase, aligned, inside};
 use crate::{Check, ensure};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Free,
-    /// a caller puts bytes here
-    Gathering,
-    /// bytes are missing, nothing is in flight
-    Wanting,
-    Reading,
-    /// all its bytes are here; `window` is what is to be written next
-    Full {
-        searched: bool,
-    },
-    Writing,
-}
-
-#[derive(Clone, Debug)]
-struct Account {
-    phase: Phase,
-    offset: u64,
-    want: u32,
-    filled: u32,
-    window: Range<u32>,
-    /// the last write stopped inside a sector: it may begin again there
-    realigns: bool,
-    /// direct reading brought nothing new or was refused
-    buffered: bool,
-    zeros: bool,
-}
-
-const FREE: Account = Account {
-    phase: Phase::Free,
-    offset: 0,
-    want: 0,
-    filled: 0,
-    window: 0..0,
-    realigns: false,
-    buffered: false,
-    zeros: false,
-};
 
 #[derive(Clone)]
 pub struct Model {
-    shape: Shape,
-    slots: Vec<Account>,
+    pub shape: Shape,
+    pub slots: Vec<Account>,
     /// where the next block begins
     position: u64,
     /// the extent that is being cut ends here
@@ -207,14 +166,14 @@ impl Model {
         }
     }
 
-    fn full(&mut self, slot: u16) {
+    pub fn full(&mut self, slot: u16) {
         let find_zeros = self.shape.find_zeros;
         let slot = &mut self.slots[usize::from(slot)];
         slot.phase = Phase::Full { searched: !find_zeros };
         slot.window = if find_zeros { 0..0 } else { 0..slot.filled };
     }
 
-    fn end_block(&mut self, id: u16) {
+    pub fn end_block(&mut self, id: u16) {
         let slot = &mut self.slots[usize::from(id)];
         let missing = u64::from(slot.want - slot.filled);
         slot.want = slot.filled;
@@ -253,77 +212,6 @@ impl Model {
         }
         ensure!(self.level <= self.ring_bytes(), "{} bytes in flight, in a smaller ring", self.level);
         Ok(())
-    }
-
-    /// A block that is gathered goes out because the target waits for it.
-    fn seal(&mut self, id: u16) {
-        if self.slots[usize::from(id)].phase == Phase::Gathering {
-            self.full(id);
-        }
-    }
-
-    /// A search for data is handed out.
-    pub fn search_begins(&mut self, id: u16, at: u32, len: u32) -> Check {
-        self.seal(id);
-        let slot = &self.slots[usize::from(id)];
-        ensure!(slot.phase == Phase::Full { searched: false }, "slot {id} searched, and is {:?}", slot.phase);
-        ensure!((at, len) == (slot.window.end, slot.filled - at) && len > 0, "slot {id}: searched at {at}");
-        Ok(())
-    }
-
-    pub fn searched(&mut self, id: u16, run: Option<Range<u32>>) {
-        let slot = &mut self.slots[usize::from(id)];
-        slot.phase = Phase::Full { searched: true };
-        match run {
-            Some(run) => (slot.window, slot.realigns) = (run, false),
-            None => self.block_done(id),
-        }
-    }
-
-    fn block_done(&mut self, id: u16) {
-        self.level -= u64::from(self.slots[usize::from(id)].filled);
-        self.slots[usize::from(id)] = FREE;
-    }
-
-    /// A write is handed out, to a caller or to a target that is at `cursor` if it is ordered.
-    pub fn write_begins(&mut self, t: Transfer, cursor: u64, caller: bool) -> Check {
-        self.seal(t.slot);
-        let Shape { target, block_bytes, .. } = self.shape;
-        ensure!(!self.cancelled && !self.target_failed, "{t:?}: a write begins after the end was called");
-        ensure!(caller || !target.ordered || self.writes == 0, "{t:?}: two writes to an ordered target");
-        ensure!(caller || self.writes < target.depth, "{t:?}: {} writes are in flight", self.writes);
-        ensure!(!target.ordered || t.offset == cursor, "{t:?}: the ordered target is at {cursor}");
-        let slot = &mut self.slots[usize::from(t.slot)];
-        let ready = Phase::Full { searched: true };
-        ensure!(slot.phase == ready, "{t:?}: written from a slot that is {:?}", slot.phase);
-        ensure!(slot.offset < self.read_limit, "{t:?}: written behind a gap");
-        inside(t, slot.offset, block_bytes)?;
-        let Range { start, end } = slot.window;
-        let again = slot.realigns && t.at <= start && start - t.at < target.align;
-        ensure!(t.at == start || again, "{t:?}: not where it stopped, at {start}");
-        ensure!(t.at + t.len <= end, "{t:?}: bytes written that are not there, from {end} on");
-        if t.direct {
-            aligned(t, target.align)?;
-        }
-        (slot.phase, slot.window.start) = (Phase::Writing, t.at);
-        self.writes += 1;
-        self.written_to = self.written_to.max(t.offset + u64::from(t.len));
-        Ok(())
-    }
-
-    /// A write completed with `n` bytes.
-    pub fn wrote(&mut self, t: Transfer, n: u32) {
-        self.writes -= 1;
-        let slot = &mut self.slots[usize::from(t.slot)];
-        slot.window.start = t.at + n;
-        slot.realigns = t.direct && n < t.len;
-        slot.phase = Phase::Full { searched: true };
-        if slot.window.is_empty() {
-            match self.shape.find_zeros && slot.window.end < slot.filled {
-                true => slot.phase = Phase::Full { searched: false },
-                false => self.block_done(t.slot),
-            }
-        }
     }
 
     /// The operation is to be handed out again.
@@ -371,17 +259,4 @@ impl Model {
     pub fn busy_slots(&self) -> usize {
         self.slots.iter().filter(|slot| slot.phase != Phase::Free).count()
     }
-}
-
-fn inside(t: Transfer, offset: u64, block_bytes: u32) -> Check {
-    ensure!(t.len > 0 && t.at + t.len <= block_bytes, "{t:?}: not inside its buffer");
-    ensure!(t.offset == offset + u64::from(t.at), "{t:?}: the slot's block begins at {offset}");
-    Ok(())
-}
-
-fn aligned(t: Transfer, align: u32) -> Check {
-    let whole = t.at.is_multiple_of(align) && t.len.is_multiple_of(align);
-    let aligned = align > 1 && whole && t.offset.is_multiple_of(u64::from(align));
-    ensure!(aligned, "{t:?}: direct, and not aligned to {align}");
-    Ok(())
 }

@@ -3,8 +3,9 @@
 
 use highwater::flow::{Holes, Length, Marks, Shape, Side, Visibility};
 
+use crate::op::{Asked, Kind, Outcome};
 use crate::plan::{Faults, Interleaving, Plan};
-use crate::world::{Asked, Kind, Outcome, World};
+use crate::world::World;
 use crate::{Check, ensure, verdict};
 
 const BLOCK: u32 = 8;
@@ -30,7 +31,7 @@ fn plan(name: &str, blocks: u64, slots: u16) -> Plan {
         source: if name == "ordered" { Side::ORDERED } else { direct },
         target: if name == "direct" { direct } else { target },
         length: match name {
-            "growing" => Length::Expected(source_bytes - u64::from(BLOCK)),
+            "growing" => Length::Expected(source_bytes.saturating_sub(u64::from(BLOCK))),
             "expected" => Length::Expected(source_bytes),
             "unknown" => Length::Unknown,
             _ => Length::Exact(source_bytes),
@@ -67,8 +68,8 @@ fn plan(name: &str, blocks: u64, slots: u16) -> Plan {
     }
 }
 
-/// Submits all that the pump wants, then tries each operation in flight as the next to complete.
-fn explore(mut world: World, plan: &Plan, faults_left: u32, tried: &mut Tried) -> Check {
+/// Submits all that the pump wants, as a ring does.
+fn submit(world: &mut World) -> Check {
     let mut asked = true;
     while asked {
         asked = false;
@@ -83,12 +84,18 @@ fn explore(mut world: World, plan: &Plan, faults_left: u32, tried: &mut Tried) -
             asked = true;
         }
     }
+    Ok(())
+}
+
+/// Tries each operation in flight as the next to complete.
+fn explore(mut world: World, plan: &Plan, faults_left: u32, tried: &mut Tried) -> Check {
+    submit(&mut world).map_err(|wrong| world.tell(wrong))?;
     if world.subject.is_finished() {
         tried.orders += 1;
         tried.steps += world.steps;
-        return verdict::at_the_end(&mut world, plan);
+        return verdict::at_the_end(&mut world, plan).map_err(|wrong| world.tell(wrong));
     }
-    ensure!(!world.ops.is_empty(), "a deadlock");
+    ensure!(!world.ops.is_empty(), "{}", world.tell("a deadlock".into()));
     for nth in 0..world.ops.len() {
         let half = world.ops[nth].transfer.len.div_ceil(2);
         for outcome in [Outcome::Full, Outcome::Short(half), Outcome::Interrupted, Outcome::Fails(libc::EIO)]
@@ -98,7 +105,7 @@ fn explore(mut world: World, plan: &Plan, faults_left: u32, tried: &mut Tried) -
                 break;
             }
             let mut next = world.clone();
-            next.complete(nth, outcome)?;
+            next.complete(nth, outcome).map_err(|wrong| next.tell(wrong))?;
             explore(next, plan, faults_left - cost, tried)?;
         }
     }
@@ -110,14 +117,13 @@ fn check(name: &str, blocks: u64, slots: u16, faults: u32) {
     let mut tried = Tried::default();
     let mut world = World::new(&plan, None);
     if let Err(wrong) = explore(world.clone(), &plan, faults, &mut tried) {
-        // Once more, telling every event, up to the same place.
+        // Once more, with every event told.
         world.trace = Some(Vec::new());
-        panic!("{name}, {blocks} blocks in {slots} slots: {wrong}\n{plan:#?}");
+        let told = explore(world, &plan, faults, &mut tried).err().unwrap_or(wrong);
+        panic!("{name}, {blocks} blocks in {slots} slots:\n{plan:#?}\n{told}");
     }
-    println!(
-        "{name}, {blocks} blocks, {slots} slots, {faults} faults: {} orders, {} steps",
-        tried.orders, tried.steps
-    );
+    let Tried { orders, steps } = tried;
+    println!("{name}, {blocks} blocks, {slots} slots, {faults} faults: {orders} orders, {steps} steps");
 }
 
 const NAMES: [&str; 8] =

@@ -4,59 +4,15 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use highwater::flow::{Failure, Intake, Length, Outlet, Reason, Transfer, Visibility};
+use highwater::flow::{Intake, Length, Outlet, Transfer, Visibility};
 
 use crate::model::Model;
+use crate::op::{Asked, Kind, Op};
 use crate::plan::Plan;
 use crate::source::Source;
 use crate::subject::{Bug, Subject};
 use crate::target::Target;
 use crate::{Check, ensure};
-
-/// What a read that got anywhere leaves where it didn't bring the source's bytes.
-const POISON: u8 = 0xDD;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Read,
-    Zero,
-    Write,
-    Map { from: u64 },
-    Search { slot: u16, at: u32, len: u32 },
-    Extend { size: u64 },
-}
-
-/// An operation in flight, or a question to the source that takes time.
-#[derive(Clone, Copy, Debug)]
-pub struct Op {
-    pub kind: Kind,
-    pub transfer: Transfer,
-    /// when it completes, where time decides
-    pub due_ns: u64,
-    /// bytes of a write that have reached the target before its completion
-    pub applied: u32,
-}
-
-/// What becomes of an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    Full,
-    /// at most so many bytes
-    Short(u32),
-    Interrupted,
-    DirectRefused,
-    Fails(i32),
-    Nothing,
-}
-
-/// What a question led to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    Idle,
-    Until(u64),
-    /// the last of the operations in flight is new
-    Begun,
-}
 
 #[derive(Clone)]
 pub struct World {
@@ -69,12 +25,12 @@ pub struct World {
     pub steps: u64,
     /// what happened, where it is asked for
     pub trace: Option<Vec<String>>,
-    block_bytes: usize,
-    buffers: Vec<u8>,
-    grain_bytes: u32,
-    taken_by_caller: bool,
+    pub block_bytes: usize,
+    pub buffers: Vec<u8>,
+    pub grain_bytes: u32,
+    pub taken_by_caller: bool,
     /// the length that a killed copy must not show too early, where it is known
-    guarded: Option<u64>,
+    pub guarded: Option<u64>,
     step_bytes: u64,
     completed_to: u64,
 }
@@ -95,7 +51,7 @@ impl World {
             steps: 0,
             trace: None,
             block_bytes: shape.block_bytes as usize,
-            buffers: vec![POISON; ring],
+            buffers: vec![0; ring],
             grain_bytes: plan.grain_bytes,
             taken_by_caller: plan.taken_by_caller,
             guarded: match shape.length {
@@ -114,13 +70,18 @@ impl World {
         Duration::from_nanos(self.now_ns)
     }
 
-    fn note(&mut self, text: impl FnOnce() -> String) {
+    pub fn note(&mut self, text: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
             trace.push(format!("{:>10} ns  {}", self.now_ns, text()));
         }
     }
 
-    fn buffer(&mut self, slot: u16, range: Range<u32>) -> &mut [u8] {
+    /// What is wrong, after all that happened where that was noted.
+    pub fn tell(&self, wrong: String) -> String {
+        self.trace.iter().flatten().chain([&wrong]).map(|line| format!("{line}\n")).collect()
+    }
+
+    pub fn buffer(&mut self, slot: u16, range: Range<u32>) -> &mut [u8] {
         let start = usize::from(slot) * self.block_bytes;
         &mut self.buffers[start + range.start as usize..start + range.end as usize]
     }
@@ -191,130 +152,6 @@ impl World {
         self.target.killed_here(self.guarded, &self.source.bytes)
     }
 
-    /// The nth operation in flight completes.
-    pub fn complete(&mut self, nth: usize, outcome: Outcome) -> Check {
-        self.steps += 1;
-        let op = self.ops.swap_remove(nth);
-        self.note(|| format!("done   {:?} {:?}: {outcome:?}", op.kind, op.transfer));
-        match op.kind {
-            Kind::Read => self.complete_read(op.transfer, outcome),
-            Kind::Zero => {
-                let (t, now) = (op.transfer, self.now());
-                self.buffer(t.slot, t.at..t.at + t.len).fill(0);
-                self.model.read_done(t, t.len);
-                self.subject.read(t, t.len, now);
-            }
-            Kind::Write => {
-                self.ops.push(op);
-                self.complete_write(outcome)?;
-            }
-            Kind::Map { from } => {
-                let extent = self.source.extent(from);
-                self.model.mapped(&extent);
-                self.subject.pump.mapped(extent);
-            }
-            Kind::Search { slot, at, len } => {
-                let run = self.first_data(slot, at, len);
-                self.model.searched(slot, run.clone());
-                let now = self.now();
-                self.subject.searched(slot, run, now);
-            }
-            Kind::Extend { size } => match outcome {
-                Outcome::Fails(errno) => {
-                    let failure = Failure { offset: size, reason: Reason::Extend(errno) };
-                    self.model.fails(failure);
-                    self.subject.pump.fail(failure);
-                }
-                _ => {
-                    self.target.set_size(size);
-                    self.target.killed_here(self.guarded, &self.source.bytes)?;
-                }
-            },
-        }
-        self.check()
-    }
-
-    fn complete_read(&mut self, t: Transfer, outcome: Outcome) {
-        let now = self.now();
-        if !matches!(outcome, Outcome::Interrupted | Outcome::DirectRefused) {
-            self.buffer(t.slot, t.at..t.at + t.len).fill(POISON);
-        }
-        match outcome {
-            Outcome::Interrupted => {
-                self.model.again(t, false);
-                self.subject.retry(t, false, now);
-            }
-            Outcome::DirectRefused => {
-                self.model.again(t, true);
-                assert!(self.subject.pump.retry_buffered(t), "a direct read can fall back");
-            }
-            Outcome::Fails(errno) => {
-                self.model.failed(t, Reason::Read(errno));
-                self.subject.failed(t, Reason::Read(errno), now);
-            }
-            Outcome::Full | Outcome::Short(_) | Outcome::Nothing => {
-                let most = if let Outcome::Short(n) = outcome { n } else { t.len };
-                let start = usize::from(t.slot) * self.block_bytes + t.at as usize;
-                let n = self.source.read(t.offset, &mut self.buffers[start..start + most as usize]);
-                if n > 0 && self.subject.has(Bug::ByteLeftOver) {
-                    self.buffers[start + n as usize - 1] = POISON;
-                }
-                self.model.read_done(t, n);
-                self.subject.read(t, n, now);
-            }
-        }
-    }
-
-    /// Of the last operation in the list, which it leaves.
-    fn complete_write(&mut self, outcome: Outcome) -> Check {
-        let nth = self.ops.len() - 1;
-        let (t, now) = (self.ops[nth].transfer, self.now());
-        let n = match outcome {
-            Outcome::Full => t.len,
-            Outcome::Short(n) => n.clamp(1, t.len).max(self.ops[nth].applied),
-            _ => 0,
-        };
-        self.apply(nth, n)?;
-        self.ops.pop();
-        match outcome {
-            Outcome::Full | Outcome::Short(_) => {
-                if self.model.target_is_ordered() && !self.taken_by_caller {
-                    self.target.cursor += u64::from(n);
-                }
-                self.model.wrote(t, n);
-                self.subject.wrote(t, n, now);
-            }
-            Outcome::Interrupted => {
-                self.model.again(t, false);
-                self.subject.retry(t, true, now);
-            }
-            Outcome::DirectRefused => {
-                self.model.again(t, true);
-                assert!(self.subject.pump.retry_buffered(t), "a direct write can fall back");
-            }
-            Outcome::Fails(errno) => {
-                self.model.failed(t, Reason::Write(errno));
-                self.subject.failed(t, Reason::Write(errno), now);
-            }
-            Outcome::Nothing => {
-                self.model.failed(t, Reason::WriteZero);
-                self.subject.wrote(t, 0, now);
-            }
-        }
-        Ok(())
-    }
-
-    fn first_data(&mut self, slot: u16, at: u32, len: u32) -> Option<Range<u32>> {
-        let grain = self.grain_bytes as usize;
-        let end = at + len;
-        let units = self.buffer(slot, at..end).chunks(grain).map(|unit| unit.iter().any(|byte| *byte != 0));
-        let units: Vec<bool> = units.collect();
-        let first = units.iter().position(|data| *data)?;
-        let run = units[first..].iter().take_while(|data| **data).count();
-        let start = at + (first * grain) as u32;
-        Some(start..(start + (run * grain) as u32).min(end))
-    }
-
     pub fn cancel(&mut self) {
         self.note(|| "cancel".into());
         self.model.cancelled = true;
@@ -338,7 +175,7 @@ impl World {
     }
 
     /// What must hold after every step.
-    fn check(&mut self) -> Check {
+    pub fn check(&mut self) -> Check {
         let (pump, model) = (&self.subject.pump, &self.model);
         let (level, in_flight) = (pump.progress().level_bytes, pump.in_flight());
         ensure!(level == model.level, "the level is {level} bytes, {} are on their way", model.level);
