@@ -95,7 +95,8 @@ pub struct Shape {
 /// What the reading side is to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intake {
-    /// find the extent at `from`, tell [`Pump::mapped`]
+    /// find the extent at `from`, tell [`Pump::mapped`]; a hole ends no later than the source does
+    /// now, or nobody would see that it was cut short
     Map {
         /// in bytes
         from: u64,
