@@ -138,7 +138,7 @@ fn every_order_of_up_to_three_blocks_with_two_faults() {
     }
 }
 
-/// With two faults, six million orders: where that takes a few seconds.
+/// With two faults, eight million orders: where that takes a few seconds.
 #[test]
 fn every_order_of_four_blocks() {
     let faults = if cfg!(debug_assertions) { 1 } else { 2 };
