@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use super::pump::{Pump, Transfer};
+use super::pump::Pump;
 use super::slot::{Slot, State};
+use super::steps::Transfer;
 
 /// Room for a caller's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,13 +7,19 @@
 
 mod caller;
 mod extents;
+mod intake;
 mod marks;
+mod outlet;
 mod pace;
 mod pump;
+mod shape;
 mod slot;
+mod steps;
 
 pub use caller::Place;
 pub use extents::{Block, Extent, Extents, Holes, Next};
 pub use marks::{Level, LevelStats, Marks, MarksError};
 pub use pace::Pace;
-pub use pump::{Failure, Intake, Length, Outlet, Progress, Pump, Reason, Shape, Side, Transfer, Visibility};
+pub use pump::Pump;
+pub use shape::{Length, Shape, Side, Visibility};
+pub use steps::{Failure, Intake, Outlet, Progress, Reason, Transfer};

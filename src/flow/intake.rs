@@ -1,0 +1,152 @@
+//! The pump's reading side: which block to admit or continue, and what came of it.
+
+use std::time::Duration;
+
+use super::extents::{Extent, Next};
+use super::pump::Pump;
+use super::shape::Length;
+use super::slot::{Slot, State};
+use super::steps::{Failure, Intake, Reason, Transfer};
+
+impl Pump {
+    /// What the reading side is to do at `now`.
+    pub fn next_read(&mut self, now: Duration) -> Intake {
+        if self.shape.filled_by_caller || self.source_is_busy() {
+            return Intake::Idle;
+        }
+        if let Some(slot) = self.read_to_continue() {
+            return self.submit_read(slot);
+        }
+        if self.closed {
+            return Intake::Idle;
+        }
+        let block = match self.extents.next() {
+            Next::Map { from } => return Intake::Map { from },
+            Next::Block(block) => block,
+            Next::Done
+                if matches!(self.shape.length, Length::Expected(_)) && !self.extents.is_open_ended() =>
+            {
+                self.extents.open_end();
+                return self.next_read(now);
+            }
+            Next::Done => {
+                self.closed = true;
+                return Intake::Idle;
+            }
+        };
+        if let Some(Err(at)) = self.pace.as_mut().map(|pace| pace.ready(now)) {
+            return Intake::Wait(at);
+        }
+        let Some(&slot) = self.free.last() else {
+            self.level.hold(now);
+            return Intake::Idle;
+        };
+        if !self.level.admit(u64::from(block.len), now) {
+            return Intake::Idle;
+        }
+        if let Some(pace) = &mut self.pace {
+            pace.spend(u64::from(block.len));
+        }
+        self.extents.take(block.len);
+        self.free.pop();
+        self.order.push_back(slot);
+        self.slots[usize::from(slot)] = Slot::admitted(block.offset, block.len, block.zeros);
+        self.submit_read(slot)
+    }
+
+    /// An ordered source takes one operation at a time, and so does one whose end is not known.
+    fn source_is_busy(&self) -> bool {
+        let one_at_a_time = self.shape.source.ordered || self.extents.is_open_ended();
+        let depth = if one_at_a_time { 1 } else { self.shape.source.depth };
+        self.reads_in_flight >= depth
+    }
+
+    fn read_to_continue(&self) -> Option<u16> {
+        let waits = |slot: &u16| {
+            let slot = &self.slots[usize::from(*slot)];
+            slot.state == State::Reading { submitted: false } && slot.offset < self.source_limit
+        };
+        match self.writes_go_on() {
+            true => self.order.iter().copied().find(waits),
+            false => None,
+        }
+    }
+
+    fn submit_read(&mut self, id: u16) -> Intake {
+        self.reads_in_flight += 1;
+        let align = self.shape.source.align;
+        let slot = &mut self.slots[usize::from(id)];
+        let part = slot.begin_read(align, self.shape.block_bytes);
+        let offset = slot.offset + u64::from(part.at);
+        let transfer = Transfer { slot: id, offset, at: part.at, len: part.len, direct: part.direct };
+        match slot.zeros {
+            true => Intake::Zero(transfer),
+            false => Intake::Read(transfer),
+        }
+    }
+
+    /// The answer to [`Intake::Map`].
+    pub fn mapped(&mut self, extent: Extent) {
+        let before = self.extents.position();
+        self.extents.mapped(extent);
+        self.hole_bytes += self.extents.position() - before;
+    }
+
+    /// A read completed with `n` bytes; 0 is the end of file.
+    pub fn read(&mut self, transfer: Transfer, n: u32, now: Duration) {
+        let slot = &mut self.slots[usize::from(transfer.slot)];
+        assert_eq!(slot.state, State::Reading { submitted: true }, "a read completes once");
+        assert!(n <= transfer.len, "a read brings at most what was asked for");
+        self.reads_in_flight -= 1;
+        let more = slot.read(n, transfer.direct);
+        let (filled, want, end) = (slot.filled, slot.want, slot.end());
+        if !more {
+            return self.source_ended(transfer.slot, end, now);
+        }
+        self.known_end = self.known_end.max(end);
+        let pass_on = self.shape.source.ordered && !self.shape.fill_blocks;
+        if filled == want {
+            self.ready_to_write(transfer.slot);
+        } else if pass_on && filled > 0 {
+            self.end_block(transfer.slot, now);
+        }
+    }
+
+    /// The source ended at `end`, inside or at the start of this slot's block.
+    fn source_ended(&mut self, id: u16, end: u64, now: Duration) {
+        self.end_block(id, now);
+        match self.shape.length {
+            Length::Exact(expected) | Length::Expected(expected) if end < expected => {
+                self.fail(Failure { offset: end, reason: Reason::Shrank });
+            }
+            _ => self.extents.end(),
+        }
+        self.closed = true;
+    }
+
+    /// No more comes for this block: what was admitted for it is given back, what came is written.
+    pub(super) fn end_block(&mut self, id: u16, now: Duration) {
+        let slot = &mut self.slots[usize::from(id)];
+        let missing = slot.want - slot.filled;
+        slot.want = slot.filled;
+        self.level.give_back(u64::from(missing), now);
+        if let Some(pace) = &mut self.pace {
+            pace.give_back(u64::from(missing));
+        }
+        // What an ordered source brings next belongs behind what came, whatever its length.
+        if self.extents.is_open_ended() || self.shape.source.ordered {
+            self.extents.go_back(missing);
+        }
+        match self.slots[usize::from(id)].filled {
+            0 => self.release(id),
+            _ => self.ready_to_write(id),
+        }
+    }
+
+    pub(super) fn ready_to_write(&mut self, id: u16) {
+        let find_zeros = self.shape.find_zeros;
+        let slot = &mut self.slots[usize::from(id)];
+        slot.state = State::Read { searched: !find_zeros };
+        slot.window = if find_zeros { 0..0 } else { 0..slot.filled };
+    }
+}
