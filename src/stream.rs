@@ -89,7 +89,7 @@ pub struct Options {
     /// Where 'drain' happens once the high mark was reached; below the high mark. 0 is Node's
     /// 'drain': nothing is left. None: as soon as a block fits again.
     pub low_water_bytes: Option<u64>,
-    /// The most that one operation moves; None: 256 KiB, or the high mark where that is less.
+    /// The most that one operation moves; None: 512 KiB, or the high mark where that is less.
     pub block_bytes: Option<u64>,
     /// [`WriteStream::end`] returns once all is on stable storage.
     pub sync: bool,

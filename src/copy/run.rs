@@ -44,25 +44,28 @@ fn attempt(job: &Job, watch: Watch, report: &mut Report) -> Result<(), Error> {
     let name = resolve(job)?;
     report.target = name.shown().to_owned();
     let length = known(source.length);
-    let one_block = length.is_some_and(|length| length <= u64::from(job.size.block_bytes));
+    // A file that says 0, or lies, is small too.
+    let apparent = (source.stat.kind == Kind::Regular).then_some(source.stat.size);
+    let size = job.size.for_length(length.or(apparent));
+    let one_block = length.is_some_and(|length| length <= u64::from(size.block_bytes));
     let mut target = open_target(&name, &source, one_block, &watch.cancel)?;
     if let (Some(source), Some(target)) = (length, target.capacity())
         && source > target
     {
         return Err(Error::new(Op::Open, &report.target, Cause::TooLarge { source, target }));
     }
-    let sides = match set_up(job, &mut source, &mut target) {
+    let sides = match set_up(job, one_block, &mut source, &mut target) {
         Ok(sides) => sides,
         Err(error) => return give_up(target, error),
     };
-    let engine = match Engine::open(job.engine, job.size) {
+    let engine = match Engine::open(job.engine, size) {
         Ok(engine) => engine,
         Err(error) => return give_up(target, error),
     };
     report.set_engine(&engine);
     report.source_direct = source.edge.direct.is_some();
     report.target_direct = target.edge.direct.is_some();
-    let marks = job.size.marks(engine.arena().buffers()).expect("marks were checked with the job");
+    let marks = size.marks(engine.arena().buffers()).expect("marks were checked with the job");
     report.marks = Some(marks);
     watch.meter.begin(length, marks.high_bytes());
     let pump = Pump::new(shape(job, &engine, marks, &source, &target, sides));
@@ -100,20 +103,22 @@ fn resolve(job: &Job) -> Result<Name, Error> {
 }
 
 /// Sets both edges up; how each is to be read and written.
-fn set_up(job: &Job, source: &mut Source, target: &mut Target) -> Result<(Side, Side), Error> {
+fn set_up(
+    job: &Job,
+    one_block: bool,
+    source: &mut Source,
+    target: &mut Target,
+) -> Result<(Side, Side), Error> {
     let length = known(source.length);
     let synced = job.sync != Sync::None;
     let facts = Facts { name: job.source.shown(), stat: &source.stat, length, synced };
     let source_side = direct::set_up_source(&mut source.edge, job.direct, &facts)?;
     let facts = Facts { name: &target.path, stat: &target.stat, length, synced };
     let target_side = direct::set_up_target(&mut target.edge, job.direct, &facts)?;
-    let block = job.size.block_bytes;
     // On btrfs space that is allocated ahead is never compressed.
     let is_btrfs = || matches!(sys::space::file_system(target.edge.file.as_fd()), Ok((FileSystem::Btrfs, _)));
-    target.edge.preallocate = target.is_file()
-        && job.sparse != Sparse::Always
-        && length.is_some_and(|length| length > u64::from(block))
-        && !is_btrfs();
+    target.edge.preallocate =
+        target.is_file() && job.sparse != Sparse::Always && !one_block && length.is_some() && !is_btrfs();
     Ok((source_side, target_side))
 }
 

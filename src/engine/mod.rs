@@ -48,7 +48,7 @@ pub enum Note {
 }
 
 /// Fewer buffers than this are no ring: registration is given up instead.
-const FEWEST_BUFFERS: u16 = 4;
+const FEWEST_BUFFERS: u16 = 2;
 
 enum Kind {
     Ring(Ring),
@@ -84,7 +84,7 @@ impl Engine {
         let mut notes = Vec::new();
         while let Err(errno) = ring.register(&arena) {
             let fewer = arena.buffers() / 2;
-            if errno != libc::ENOMEM || !size.may_halve || fewer < FEWEST_BUFFERS {
+            if errno != libc::ENOMEM || !size.may_shrink || fewer < FEWEST_BUFFERS {
                 notes.push(Note::Unregistered(errno));
                 break;
             }

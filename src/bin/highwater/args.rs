@@ -66,10 +66,10 @@ pub struct FileOptions {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Engine")]
 pub struct EngineOptions {
-    /// Unit of transfer [default: 256K]
+    /// Unit of transfer [default: 512K]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub block_size: Option<u64>,
-    /// Buffers in the ring [default: as many as the marks need, 16]
+    /// Buffers in the ring [default: as many as the marks need, 8]
     #[arg(long, value_name = "N")]
     pub buffers: Option<u64>,
     /// Most bytes in flight: reads start only below it [default: the whole ring, 4M]
