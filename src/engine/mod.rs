@@ -1,6 +1,6 @@
 //! Drives a pump between two ends, and owns what a pump can't: draining, sync, cancellation.
 //!
-//! One pump, two drivers: [`Engine::Ring`](Kind::Ring) over io_uring and a plain one over pread and
+//! One pump, two drivers: one over io_uring and a plain one over pread and
 //! pwrite on two threads, where io_uring is refused. Both ask the same pump, use the same arena and
 //! settle results by the same code; neither knows what the bytes are for.
 

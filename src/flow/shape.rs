@@ -42,7 +42,7 @@ pub enum Visibility {
     Fixed,
     /// Writes move it.
     ByWrites,
-    /// It is set ahead of the writes by at most so many bytes ([`Outlet::Extend`]): space is
+    /// It is set ahead of the writes by at most so many bytes ([`Outlet::Extend`](super::Outlet::Extend)): space is
     /// allocated already, and a write that needn't extend the file need not wait for others.
     Ahead {
         /// in bytes
@@ -74,7 +74,7 @@ pub struct Shape {
     /// a short read from an ordered source is continued until the block is full; else it is passed
     /// on at once, as a pipe to a pipe should be
     pub fill_blocks: bool,
-    /// bytes come by [`Pump::room`] and [`Pump::fill`], never by [`Pump::next_read`]
+    /// bytes come by [`Pump::room`](super::Pump::room) and [`Pump::fill`](super::Pump::fill), never by [`Pump::next_read`](super::Pump::next_read)
     pub filled_by_caller: bool,
     /// how the target's size is kept from lying
     pub visibility: Visibility,

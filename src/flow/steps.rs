@@ -5,15 +5,15 @@ use std::time::Duration;
 /// What the reading side is to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intake {
-    /// find the extent at `from`, tell [`Pump::mapped`]; a hole ends no later than the source does
+    /// find the extent at `from`, tell [`Pump::mapped`](super::Pump::mapped); a hole ends no later than the source does
     /// now, or nobody would see that it was cut short
     Map {
         /// in bytes
         from: u64,
     },
-    /// read, tell [`Pump::read`], [`Pump::retry`] or [`Pump::failed`]
+    /// read, tell [`Pump::read`](super::Pump::read), [`Pump::retry`](super::Pump::retry) or [`Pump::failed`](super::Pump::failed)
     Read(Transfer),
-    /// fill the slot's buffer with zeros up to `len`, tell [`Pump::read`]
+    /// fill the slot's buffer with zeros up to `len`, tell [`Pump::read`](super::Pump::read)
     Zero(Transfer),
     /// ask again at this time, or after a completion
     Wait(Duration),
@@ -24,12 +24,12 @@ pub enum Intake {
 /// What the writing side is to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outlet {
-    /// set the target's size, then ask again; on failure tell [`Pump::fail`]
+    /// set the target's size, then ask again; on failure tell [`Pump::fail`](super::Pump::fail)
     Extend {
         /// in bytes
         size: u64,
     },
-    /// find the first run of data in `at..at + len` of the buffer, tell [`Pump::searched`]
+    /// find the first run of data in `at..at + len` of the buffer, tell [`Pump::searched`](super::Pump::searched)
     Search {
         /// whose buffer
         slot: u16,
@@ -38,7 +38,7 @@ pub enum Outlet {
         /// in bytes
         len: u32,
     },
-    /// write, tell [`Pump::wrote`], [`Pump::retry`] or [`Pump::failed`]
+    /// write, tell [`Pump::wrote`](super::Pump::wrote), [`Pump::retry`](super::Pump::retry) or [`Pump::failed`](super::Pump::failed)
     Write(Transfer),
     /// ask again after a completion
     Idle,
