@@ -17,7 +17,7 @@ const MOST_BUFFERS: u64 = 1024;
 const MOST_BLOCK_BYTES: u64 = 1 << 30;
 
 /// What was typed; None is "whatever fits". All sizes are bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Typed {
     /// `--block-size`
     pub block_bytes: Option<u64>,
@@ -38,6 +38,7 @@ pub struct Size {
     pub buffers: u16,
     /// nothing that was typed needs so many: fewer will do
     pub may_shrink: bool,
+    block_typed: bool,
     high_water: Option<u64>,
     low_water: Option<u64>,
 }
@@ -67,7 +68,8 @@ impl Typed {
         let size = Size {
             block_bytes: block as u32,
             buffers: buffers_wanted as u16,
-            may_shrink: self == Typed::default(),
+            may_shrink: buffers.is_none() && needed.is_none(),
+            block_typed: block_bytes.is_some(),
             high_water,
             low_water,
         };
@@ -76,12 +78,14 @@ impl Typed {
 }
 
 impl Size {
-    /// No larger than a source of `length` bytes needs, where nothing was typed: registering
-    /// memory touches it all, which takes longer than copying a small file.
+    /// No larger than a source of `length` bytes needs, where nothing that was typed asks for more:
+    /// registering memory touches it all, which takes longer than copying a small file.
     pub fn for_length(self, length: Option<u64>) -> Size {
         let Some(length) = length.filter(|_| self.may_shrink) else { return self };
         let most = u64::from(self.block_bytes);
-        let block = length.max(1).checked_next_power_of_two().unwrap_or(most).clamp(SMALL_BLOCK_BYTES, most);
+        let fitting =
+            || length.max(1).checked_next_power_of_two().unwrap_or(most).clamp(SMALL_BLOCK_BYTES, most);
+        let block = if self.block_typed { most } else { fitting() };
         // One more, in which the end of file is met.
         let buffers = (length.div_ceil(block) + 1).min(self.buffers.into());
         Size { block_bytes: block as u32, buffers: buffers as u16, ..self }
@@ -137,8 +141,11 @@ mod tests {
         assert_eq!(ring(MIB), (BLOCK_BYTES, 3));
         assert_eq!(ring(1 << 40), (BLOCK_BYTES, 8));
         assert_eq!(size.for_length(None), size);
-        let typed = Typed { buffers: Some(8), ..Typed::default() }.resolve().unwrap();
-        assert_eq!(typed.for_length(Some(1)), typed, "what was typed stands");
+        let buffers = Typed { buffers: Some(8), ..Typed::default() }.resolve().unwrap();
+        assert_eq!(buffers.for_length(Some(1)), buffers, "what was typed stands");
+        let block =
+            Typed { block_bytes: Some(1000), ..Typed::default() }.resolve().unwrap().for_length(Some(1500));
+        assert_eq!((block.block_bytes, block.buffers), (1000, 3));
     }
 
     #[test]
