@@ -217,7 +217,6 @@ impl Run<'_> {
         match sys::clone::clone_file(source.edge.file.as_fd(), target.edge.file.as_fd()) {
             Ok(()) => {
                 self.report.method = Method::Clone;
-                self.report.bytes = source.stat.size;
                 Ok(true)
             }
             Err(errno) if demanded => Err(Error::new(Op::Clone, &target.path, Cause::Errno(errno as i32))),
@@ -235,7 +234,11 @@ impl Run<'_> {
 
     /// Everything is with the target: cut, sync, publish, close. `completed` is None for a clone.
     fn end(self, source: Source, target: Target, completed: Option<u64>) -> Result<(), Error> {
-        let size = completed.unwrap_or(source.stat.size);
+        // A clone has what the source has now, and behind it what a longer file held before.
+        let size = completed.or_else(|| source.size_now()).unwrap_or(source.stat.size);
+        if self.report.method == Method::Clone {
+            self.report.bytes = size;
+        }
         if let Err(error) = self.settle_content(&target, size) {
             self.report.left = target.abandon(size)?;
             return Err(error);
