@@ -14,6 +14,7 @@ use io_uring::{cqueue, opcode, squeue, types};
 use tokio_uring::{InFlightOneshot, OneshotOutputTransform, UnsubmittedOneshot};
 
 use super::arena::Buffer;
+use super::runtime::Ring;
 
 /// Reads and writes at the descriptor's own position: pipes, sockets, O_APPEND.
 const OWN_POSITION: u64 = u64::MAX;
@@ -59,72 +60,66 @@ impl Future for InFlight {
     }
 }
 
-impl InFlight {
-    fn submit(fd: &Arc<OwnedFd>, buffer: Option<Buffer>, entry: squeue::Entry) -> InFlight {
-        let held = Held { _fd: Arc::clone(fd), buffer };
-        InFlight(UnsubmittedOneshot::new(held, Unwrap, entry).submit())
-    }
+fn submit(fd: &Arc<OwnedFd>, buffer: Option<Buffer>, entry: squeue::Entry) -> InFlight {
+    let held = Held { _fd: Arc::clone(fd), buffer };
+    InFlight(UnsubmittedOneshot::new(held, Unwrap, entry).submit())
+}
 
-    /// Reads into `buffer[at..at + len]`, at `offset` or at the descriptor's own position.
-    /// `registered` where the buffer is registered with this ring; `flags` are RWF_ bits.
-    pub(super) fn read(
+impl Ring {
+    /// READ_FIXED into `part` (at, length) of the buffer, at `offset` or at the descriptor's own
+    /// position; READ where the buffer is not registered. `flags` are RWF_ bits.
+    pub fn read(
+        &self,
         fd: &Arc<OwnedFd>,
         mut buffer: Buffer,
         (at, len): (u32, u32),
         offset: Option<u64>,
-        registered: bool,
         flags: i32,
     ) -> InFlight {
         let address = buffer[at as usize..][..len as usize].as_mut_ptr();
-        let target = types::Fd(fd.as_raw_fd());
-        let offset = offset.unwrap_or(OWN_POSITION);
-        let entry = match registered {
-            true => opcode::ReadFixed::new(target, address, len, buffer.slot())
-                .offset(offset)
-                .rw_flags(flags)
-                .build(),
+        let (target, offset) = (types::Fd(fd.as_raw_fd()), offset.unwrap_or(OWN_POSITION));
+        let fixed = opcode::ReadFixed::new(target, address, len, buffer.slot());
+        let entry = match self.is_registered() {
+            true => fixed.offset(offset).rw_flags(flags).build(),
             false => opcode::Read::new(target, address, len).offset(offset).rw_flags(flags).build(),
         };
-        InFlight::submit(fd, Some(buffer), entry)
+        submit(fd, Some(buffer), entry)
     }
 
-    /// Writes `buffer[at..at + len]`; the rest as for `read`.
-    pub(super) fn write(
+    /// WRITE_FIXED from `part` of the buffer; the rest as for [`Ring::read`].
+    pub fn write(
+        &self,
         fd: &Arc<OwnedFd>,
         buffer: Buffer,
         (at, len): (u32, u32),
         offset: Option<u64>,
-        registered: bool,
         flags: i32,
     ) -> InFlight {
         let address = buffer[at as usize..][..len as usize].as_ptr();
-        let target = types::Fd(fd.as_raw_fd());
-        let offset = offset.unwrap_or(OWN_POSITION);
-        let entry = match registered {
-            true => opcode::WriteFixed::new(target, address, len, buffer.slot())
-                .offset(offset)
-                .rw_flags(flags)
-                .build(),
+        let (target, offset) = (types::Fd(fd.as_raw_fd()), offset.unwrap_or(OWN_POSITION));
+        let fixed = opcode::WriteFixed::new(target, address, len, buffer.slot());
+        let entry = match self.is_registered() {
+            true => fixed.offset(offset).rw_flags(flags).build(),
             false => opcode::Write::new(target, address, len).offset(offset).rw_flags(flags).build(),
         };
-        InFlight::submit(fd, Some(buffer), entry)
+        submit(fd, Some(buffer), entry)
     }
 
-    /// Makes a file's data and metadata durable, as fsync(2).
-    pub(super) fn sync(fd: &Arc<OwnedFd>) -> InFlight {
-        InFlight::submit(fd, None, opcode::Fsync::new(types::Fd(fd.as_raw_fd())).build())
+    /// FSYNC: makes a file's data and metadata durable, as fsync(2).
+    pub fn sync(&self, fd: &Arc<OwnedFd>) -> InFlight {
+        submit(fd, None, opcode::Fsync::new(types::Fd(fd.as_raw_fd())).build())
     }
 
-    /// Waits until `fd` is ready for `events` (POLLIN, POLLOUT).
-    pub(super) fn ready(fd: &Arc<OwnedFd>, events: i16) -> InFlight {
-        let entry = opcode::PollAdd::new(types::Fd(fd.as_raw_fd()), events as u16 as u32).build();
-        InFlight::submit(fd, None, entry)
+    /// POLL_ADD, once: waits until `fd` is ready for `events` (POLLIN, POLLOUT).
+    pub fn ready(&self, fd: &Arc<OwnedFd>, events: i16) -> InFlight {
+        let events = u32::from(events as u16);
+        submit(fd, None, opcode::PollAdd::new(types::Fd(fd.as_raw_fd()), events).build())
     }
 
-    /// Withdraws everything in flight on `fd` (Linux 5.19; EINVAL before). What is withdrawn
+    /// ASYNC_CANCEL of everything in flight on `fd` (Linux 5.19; EINVAL before). What is withdrawn
     /// completes with ECANCELED, or with what it had moved.
-    pub(super) fn withdraw(fd: &Arc<OwnedFd>) -> InFlight {
+    pub fn withdraw(&self, fd: &Arc<OwnedFd>) -> InFlight {
         let which = types::CancelBuilder::fd(types::Fd(fd.as_raw_fd())).all();
-        InFlight::submit(fd, None, opcode::AsyncCancel2::new(which).build())
+        submit(fd, None, opcode::AsyncCancel2::new(which).build())
     }
 }

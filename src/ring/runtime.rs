@@ -1,15 +1,13 @@
 //! One ring: a tokio-uring runtime with the arena's buffers registered.
 
 use std::future::Future;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio_uring::buf::fixed::FixedBufRegistry;
 use tokio_uring::buf::{IoBuf, IoBufMut};
 
-use super::arena::{Arena, Buffer};
-use super::ops::InFlight;
+use super::arena::Arena;
 use crate::error::errno_of;
 
 /// A ring, on the thread that made it.
@@ -65,45 +63,6 @@ impl Ring {
     /// Runs `future` on this ring's thread.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.runtime.block_on(future)
-    }
-
-    /// READ_FIXED into `part` (at, length) of the buffer; READ where it is not registered.
-    pub fn read(
-        &self,
-        fd: &Arc<OwnedFd>,
-        buffer: Buffer,
-        part: (u32, u32),
-        offset: Option<u64>,
-        flags: i32,
-    ) -> InFlight {
-        InFlight::read(fd, buffer, part, offset, self.is_registered(), flags)
-    }
-
-    /// WRITE_FIXED from `part` (at, length) of the buffer; WRITE where it is not registered.
-    pub fn write(
-        &self,
-        fd: &Arc<OwnedFd>,
-        buffer: Buffer,
-        part: (u32, u32),
-        offset: Option<u64>,
-        flags: i32,
-    ) -> InFlight {
-        InFlight::write(fd, buffer, part, offset, self.is_registered(), flags)
-    }
-
-    /// FSYNC.
-    pub fn sync(&self, fd: &Arc<OwnedFd>) -> InFlight {
-        InFlight::sync(fd)
-    }
-
-    /// POLL_ADD, once.
-    pub fn ready(&self, fd: &Arc<OwnedFd>, events: i16) -> InFlight {
-        InFlight::ready(fd, events)
-    }
-
-    /// ASYNC_CANCEL of all that is in flight on `fd`.
-    pub fn withdraw(&self, fd: &Arc<OwnedFd>) -> InFlight {
-        InFlight::withdraw(fd)
     }
 }
 
