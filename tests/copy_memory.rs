@@ -130,3 +130,40 @@ fn a_typed_ring_that_cannot_be_locked_works_unregistered_and_says_so() {
     assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
     assert!(outcome.stderr.starts_with("highwater: "), "{}", outcome.stderr);
 }
+
+/// Bytes of `path` in the page cache, all of it written back first.
+fn cached(path: &std::path::Path) -> u64 {
+    use std::os::fd::AsFd;
+    let file = std::fs::File::open(path).unwrap();
+    file.sync_all().unwrap();
+    highwater::sys::cache::cached_bytes(file.as_fd()).unwrap()
+}
+
+/// Drops what the page cache has of `path`.
+fn drop_cached(path: &std::path::Path) {
+    let file = std::fs::File::open(path).unwrap();
+    file.sync_all().unwrap();
+    nix::fcntl::posix_fadvise(&file, 0, 0, nix::fcntl::PosixFadviseAdvice::POSIX_FADV_DONTNEED).unwrap();
+}
+
+#[test]
+fn a_large_cold_file_leaves_the_page_cache_about_as_it_was() {
+    need_fs!(Fs::Ext4);
+    need_fs!(Fs::Xfs);
+    const LEN: u64 = 64 * MIB;
+    for fs in [Fs::Ext4, Fs::Xfs] {
+        let disk = LoopDisk::new(fs, 512 * MIB);
+        write_file(&disk.path("source"), 1, LEN);
+        let grown = |options: &[&str], target: &str| {
+            drop_cached(&disk.path("source"));
+            let copy = Highwater::copy().args(["--reflink=never"]).args(options);
+            copy.args([disk.path("source"), disk.path(target)]).run().assert_silent();
+            cached(&disk.path("source")) + cached(&disk.path(target))
+        };
+        let left = grown(&[], "durable");
+        assert!(left <= LEN / 10, "{left} bytes of {LEN} are cached on {fs:?}");
+        let left = grown(&["--sync", "none"], "prompt");
+        assert!(left > LEN, "the page cache takes a copy that isn't synced: {left} bytes");
+        assert_holds(&disk.path("durable"), 1, LEN);
+    }
+}
