@@ -20,7 +20,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
-use highwater::engine::{Choice, Edge, End, Engine, Flow, Meter, Typed};
+use highwater::engine::{Choice, Edge, End, Engine, Flow, Ledger, Meter, Typed};
 use highwater::flow::{Holes, Length, Marks, Pump, Shape, Side, Visibility};
 use highwater::ring::{Arena, Buffer};
 use highwater::sys::{self, cancel::Cancel};
@@ -183,13 +183,13 @@ fn highwater(choice: Choice, block: u64, files: &Files) -> impl FnMut() + use<> 
     let size = typed.resolve().expect("sizes that fit each other");
     let engine = Engine::open(choice, size).expect("the engine that was asked for");
     assert_eq!(engine.notes(), [], "buffers are registered (see RLIMIT_MEMLOCK)");
-    let shape =
-        shape(size.block_bytes, size.buffers, size.marks(size.buffers).expect("the mark is the ring"));
+    let marks = size.marks(size.buffers.into()).expect("the mark is the ring");
+    let shape = shape(size.block_bytes, size.buffers, marks);
     let (source, target) = (end(&files.source), end(&files.target));
     let cancel = Cancel::new().expect("a descriptor");
-    let meter = Arc::new(Meter::default());
+    let ledger = Ledger::new(marks, &Arc::new(Meter::default()), None);
     move || {
-        let flow = Flow::new(Pump::new(shape.clone()), engine.arena(), &cancel, &meter, None);
+        let flow = Flow::new(Pump::new(shape.clone()), engine.arena(), &cancel, &ledger);
         engine.run(&flow, &source, &target);
         let finished = flow.finish();
         assert_eq!((finished.failure, finished.completed_to), (None, FILE_BYTES));

@@ -35,8 +35,54 @@ pub enum Op {
     Remove,
     /// FICLONE
     Clone,
-    /// fchmod, utimensat
-    SetMetadata,
+    /// looking at TARGET, and opening it as a directory
+    Target,
+    /// opening the directory of `-t`
+    TargetDirectory,
+    /// making a directory that leads to a target (`--parents`)
+    MakeParent,
+    /// looking at such a directory, or at the one it is a copy of
+    StatParent,
+    /// fchmod and its like, ACLs included
+    SetMode,
+    /// taking the special bits from a mode, before the owner changes
+    ClearMode,
+    /// letting the owner into a directory that was just made, to fill it
+    OpenMode,
+    /// utimensat
+    SetTimes,
+    /// fchownat
+    SetOwner,
+    /// listing the source's extended attributes, or reading one: `other` is its name
+    GetXattr,
+    /// writing an extended attribute: `other` is its name
+    SetXattr,
+    /// syncfs
+    SyncFileSystem,
+    /// mkdirat
+    MakeDirectory,
+    /// mknodat of a FIFO
+    MakeFifo,
+    /// mknodat of a device or a socket
+    MakeNode,
+    /// symlinkat
+    MakeSymlink,
+    /// linkat of a file that was copied before, or of the source
+    MakeLink,
+    /// readlinkat
+    ReadLink,
+    /// opening a directory of the source, or reading its entries
+    List,
+    /// renaming a file out of the way
+    Backup,
+    /// and back again
+    Unbackup,
+    /// unlinkat of what the copy replaces
+    Replace,
+    /// unlinkat of what the source lacks
+    Delete,
+    /// comparing source and target
+    Compare,
     /// setting up io_uring, its buffers or the arena
     Setup,
 }
@@ -58,7 +104,30 @@ impl Op {
             Op::Publish => "publish",
             Op::Remove => "remove",
             Op::Clone => "clone",
-            Op::SetMetadata => "set_metadata",
+            Op::Target => "target",
+            Op::TargetDirectory => "target_directory",
+            Op::MakeParent => "make_parent",
+            Op::StatParent => "stat_parent",
+            Op::SetMode => "set_mode",
+            Op::ClearMode => "clear_mode",
+            Op::OpenMode => "open_mode",
+            Op::SetTimes => "set_times",
+            Op::SetOwner => "set_owner",
+            Op::GetXattr => "get_xattr",
+            Op::SetXattr => "set_xattr",
+            Op::SyncFileSystem => "sync_file_system",
+            Op::MakeDirectory => "make_directory",
+            Op::MakeFifo => "make_fifo",
+            Op::MakeNode => "make_node",
+            Op::MakeSymlink => "make_symlink",
+            Op::MakeLink => "make_link",
+            Op::ReadLink => "read_link",
+            Op::List => "list",
+            Op::Backup => "backup",
+            Op::Unbackup => "unbackup",
+            Op::Replace => "replace",
+            Op::Delete => "delete",
+            Op::Compare => "compare",
             Op::Setup => "setup",
         }
     }
@@ -90,8 +159,47 @@ pub enum Cause {
     NoDirect,
     /// A reflink was demanded and cannot be had here.
     NoClone,
-    /// A directory where a file is needed.
+    /// A directory where a file is needed: `path` is the target, `other` the source.
     IsDirectory,
+    /// A file where a directory is needed: `path` is the target, `other` the source.
+    NotDirectory,
+    /// TARGET is no directory, and `--parents` needs one.
+    ParentsNeedDirectory,
+    /// The source is a directory and recursion was not asked for.
+    NotRecursive,
+    /// The name of the source belongs to another file than it did a moment ago.
+    Replaced,
+    /// The target exists and was not to be replaced (`--update=none-fail`).
+    Exists,
+    /// The target was made by this very command from another source (`other`).
+    JustCreated,
+    /// The target is a symbolic link that this very command has made.
+    ThroughCreatedLink,
+    /// The target (`other`) lies inside the directory that is copied.
+    IntoItself,
+    /// A directory that was copied already, as `other`, would need a hard link.
+    HardLinkToDirectory,
+    /// A symbolic link to a directory that holds it.
+    Cycle,
+    /// Neither file, directory, link, device, FIFO nor socket.
+    UnknownKind,
+    /// The backup of `path` would replace the source (`other`).
+    BackupIsSource,
+    /// A relative symbolic link can be made in the current directory only.
+    RelativeLink,
+    /// A symbolic link inside the target leads out of it.
+    LeadsOutside,
+    /// A directory was moved away while it was copied.
+    Moved,
+    /// Deleting what an empty source lacks would delete everything.
+    EmptySource,
+    /// More would be deleted than `--max-delete` allows.
+    TooManyDeletions {
+        /// how many there are to delete
+        found: u64,
+        /// how many may be
+        most: u64,
+    },
     /// A symbolic link as target that points nowhere.
     DanglingLink,
     /// A block device that is mounted or held by another program.
@@ -107,6 +215,8 @@ pub struct Error {
     pub op: Op,
     /// to what; standard input and output are `-`
     pub path: PathBuf,
+    /// the other end of the copy, or the attribute's name, where it takes both to understand
+    pub other: Option<PathBuf>,
     /// where, in bytes from the start
     pub offset: Option<u64>,
     /// why
@@ -116,7 +226,13 @@ pub struct Error {
 impl Error {
     /// An error of `op` on `path`, without an offset.
     pub fn new(op: Op, path: impl AsRef<Path>, cause: Cause) -> Error {
-        Error { op, path: path.as_ref().to_path_buf(), offset: None, cause }
+        Error { op, path: path.as_ref().to_path_buf(), other: None, offset: None, cause }
+    }
+
+    /// The same error, with the other end of the copy.
+    pub fn with(mut self, other: impl AsRef<Path>) -> Error {
+        self.other = Some(other.as_ref().to_path_buf());
+        self
     }
 
     /// The same error, at `offset` bytes.
@@ -157,6 +273,27 @@ impl fmt::Display for Cause {
             Cause::NoDirect => write!(out, "direct I/O is not possible here"),
             Cause::NoClone => write!(out, "a reflink is not possible here"),
             Cause::IsDirectory => write!(out, "is a directory"),
+            Cause::NotDirectory => write!(out, "is not a directory"),
+            Cause::ParentsNeedDirectory => write!(out, "is not a directory, as --parents needs it"),
+            Cause::NotRecursive => write!(out, "is a directory, and recursion was not asked for"),
+            Cause::Replaced => write!(out, "was replaced while being copied"),
+            Cause::Exists => write!(out, "exists"),
+            Cause::JustCreated => write!(out, "was just created from another source"),
+            Cause::ThroughCreatedLink => write!(out, "is a symbolic link that was just created"),
+            Cause::IntoItself => write!(out, "holds the target"),
+            Cause::HardLinkToDirectory => write!(out, "would be a hard link to a directory"),
+            Cause::Cycle => write!(out, "is a symbolic link to a directory that holds it"),
+            Cause::UnknownKind => write!(out, "has an unknown file type"),
+            Cause::BackupIsSource => write!(out, "its backup would replace the source"),
+            Cause::RelativeLink => {
+                write!(out, "relative symbolic links can be made in the current directory only")
+            }
+            Cause::LeadsOutside => write!(out, "is a symbolic link that leads out of the target"),
+            Cause::Moved => write!(out, "was moved while being copied"),
+            Cause::EmptySource => write!(out, "is empty: everything in the target would be deleted"),
+            Cause::TooManyDeletions { found, most } => {
+                write!(out, "{found} would be deleted, at most {most} may be")
+            }
             Cause::DanglingLink => write!(out, "is a dangling symbolic link"),
             Cause::InUse => write!(out, "is mounted or in use"),
             Cause::NoRing(errno) => write!(out, "io_uring is refused: {}", strerror(errno)),

@@ -10,11 +10,11 @@
 //! |---|---|---|
 //! | `src/bin/highwater/` | what was typed, what is shown, which exit code | how bytes move |
 //! | [`report`] | a finished run as text, JSON, HdrHistogram logs | how it was run |
-//! | [`copy`] | one copy: opening, cloning, preallocating, publishing | options as typed, io_uring |
+//! | [`copy`] | copies of files, devices, pipes and trees: what each name becomes, and by which worker | options as typed, io_uring |
 //! | [`stream`] | the engine as a pair of streams for programmers | files' names |
-//! | [`engine`] | driving a pump between two edges, draining, sync, cancelling | what the bytes are for |
+//! | [`engine`] | driving pumps between two edges, many under one mark; draining, sync, cancelling | what the bytes are for |
 //! | [`ring`] | io_uring, the arena, every errno's class | policy |
-//! | [`flow`] | marks, pump, extents, pace; pure | I/O, clocks, threads, async |
+//! | [`flow`] | marks, a level that pumps share, pump, extents, pace; pure | I/O, clocks, threads, async |
 //! | [`latency`] | recorders and intervals; pure | clocks, files |
 //! | [`sys`] | small safe wrappers over nix and libc | each other |
 //! | [`error`], [`units`] | errors as data; sizes, rates, durations | prose |

@@ -13,6 +13,7 @@
 //! | cold | page cache | page cache | 1.23 | 1.01 |
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use nix::fcntl::OFlag;
@@ -38,14 +39,14 @@ pub enum Direct {
 
 /// Smaller files leave no mark on the page cache that matters, and setting direct I/O up costs
 /// more than it saves.
-const WORTH_IT_BYTES: u64 = 8 << 20;
+pub(super) const WORTH_IT_BYTES: u64 = 8 << 20;
 
 /// RWF_DONTCACHE (include/uapi/linux/fs.h): the pages of this operation leave the cache after it.
 const RWF_DONTCACHE: i32 = 0x80;
 
 /// What is known of a side before it is decided on.
 pub(super) struct Facts<'a> {
-    pub name: &'a std::path::Path,
+    pub name: &'a dyn Fn() -> PathBuf,
     pub stat: &'a Stat,
     /// bytes that will move, where known
     pub length: Option<u64>,
@@ -128,7 +129,7 @@ fn set_up(edge: &mut Edge, way: Way, direct: Direct, facts: &Facts<'_>, access: 
 }
 
 fn no_direct(facts: &Facts<'_>) -> Error {
-    Error::new(Op::Open, facts.name, Cause::NoDirect)
+    Error::new(Op::Open, (facts.name)(), Cause::NoDirect)
 }
 
 fn open_direct(edge: &Edge, stat: &Stat, access: OFlag) -> Option<(OwnedFd, u32)> {

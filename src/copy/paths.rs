@@ -1,7 +1,5 @@
 //! What a copy's ends are called.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// A path, or one of the standard streams.
@@ -21,15 +19,4 @@ impl Name {
             Name::Standard => Path::new("-"),
         }
     }
-}
-
-/// The directory that holds `path`'s last component, and that component; None where the path
-/// can only be a directory (`x/`, `..`).
-pub(super) fn split(path: &Path) -> Option<(&Path, &OsStr)> {
-    if path.as_os_str().as_bytes().ends_with(b"/") {
-        return None;
-    }
-    let name = path.file_name()?;
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    Some((directory.unwrap_or(Path::new(".")), name))
 }

@@ -1,288 +1,425 @@
-//! One copy from its beginning to its end.
+//! A copy from its beginning to its end: operands, workers, what holds for all of them.
 
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::num::NonZero;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Instant;
 
-use nix::errno::Errno;
-use nix::fcntl::OFlag;
-use nix::sys::stat::Mode;
-
-use crate::engine::{End, Engine, Flow, Meter, error_of};
+use crate::engine::{Ledger, Meter, Size};
 use crate::error::{Cause, Error, Op};
-use crate::flow::{Holes, Length, Marks, Pump, Shape, Side, Visibility};
+use crate::flow::Marks;
 use crate::sys;
-use crate::sys::space::FileSystem;
+use crate::sys::cancel::Cancel;
 use crate::sys::stat::Kind;
 
-use super::direct::{self, Facts};
-use super::job::{Job, Method, Note, Reflink, Report, Sparse, Sync, Watch};
+use super::directory::Operand;
+use super::durable::Durable;
+use super::engines::Used;
+use super::entry::Entry;
+use super::events::{Event, Failed, Warning, Witness};
+use super::job::{Job, Method, Report, Watch};
+use super::links::Links;
+use super::operands::{Destination, Operands, destination};
+use super::options::{Dereference, OnError, Options};
+use super::parents::Parents;
 use super::paths::Name;
-use super::source::{INTERRUPTED, Source, open_source};
-use super::target::{Target, open_target};
+use super::queue::Queue;
+use super::worker::{Unit, Worker};
+use super::{file, mirror, parts, survey};
 
-/// Carries the job out. Whatever happens is in the report.
-///
-/// Stopped by the watch's cancel, it waits for what is in flight and leaves no file of a name that
-/// is not complete, nor a file of the right length with wrong content.
-pub fn copy(job: &Job, watch: Watch) -> Report {
-    let started = Instant::now();
-    let mut report = Report::empty(job);
-    let cancel = watch.cancel.clone();
-    if let Err(error) = attempt(job, watch, &mut report) {
-        match error.cause {
-            Cause::Errno(INTERRUPTED) if cancel.is_raised() => report.interrupted = true,
-            _ => report.errors.push(error),
-        }
-    }
-    report.elapsed = started.elapsed();
-    report
+/// What all workers share.
+pub(super) struct Run<'a> {
+    pub job: &'a Job,
+    pub options: &'a Options,
+    pub cancel: &'a Cancel,
+    pub meter: &'a Arc<Meter>,
+    pub ledger: Arc<Ledger>,
+    pub witness: &'a dyn Witness,
+    pub queue: Queue<Unit>,
+    pub links: Links,
+    pub operands: Operands,
+    pub durable: Durable,
+    pub tally: Tally,
+    pub used: Used,
+    pub clones: Impossible,
+    pub offloads: Impossible,
+    /// of each worker's ring
+    pub size: Size,
+    /// over all of them
+    pub marks: Marks,
+    /// how many workers there are at most
+    pub workers: usize,
+    naps: AtomicU64,
+    keep_errors: bool,
+    errors: Mutex<Vec<Error>>,
+    warnings: Mutex<Vec<Warning>>,
+    /// one event at a time
+    speaking: Mutex<()>,
 }
 
-fn attempt(job: &Job, watch: Watch, report: &mut Report) -> Result<(), Error> {
-    let mut source = open_source(&job.source, &watch.cancel)?;
-    let name = resolve(job)?;
-    report.target = name.shown().to_owned();
-    let length = known(source.length);
-    // A file that says 0, or lies, is small too.
-    let apparent = (source.stat.kind == Kind::Regular).then_some(source.stat.size);
-    let size = job.size.for_length(length.or(apparent));
-    let one_block = length.is_some_and(|length| length <= u64::from(size.block_bytes));
-    let mut target = open_target(&name, &source, one_block, &watch.cancel)?;
-    if let (Some(source), Some(target)) = (length, target.capacity())
-        && source > target
-    {
-        return Err(Error::new(Op::Open, &report.target, Cause::TooLarge { source, target }));
-    }
-    let sides = match set_up(job, one_block, &mut source, &mut target) {
-        Ok(sides) => sides,
-        Err(error) => return give_up(target, error),
-    };
-    let engine = match Engine::open(job.engine, size) {
-        Ok(engine) => engine,
-        Err(error) => return give_up(target, error),
-    };
-    report.set_engine(&engine);
-    report.source_direct = source.edge.direct.is_some();
-    report.target_direct = target.edge.direct.is_some();
-    let marks = size.marks(engine.arena().buffers()).expect("marks were checked with the job");
-    report.marks = Some(marks);
-    watch.meter.begin(length, marks.high_bytes());
-    let pump = Pump::new(shape(job, &engine, marks, &source, &target, sides));
-    let flow = Flow::new(pump, engine.arena(), &watch.cancel, &watch.meter, watch.intervals);
-    let result =
-        Run { job, engine: &engine, flow: &flow, meter: &watch.meter, report }.carry_out(source, target);
-    report.set_finished(flow.finish());
-    result
+/// Between which file systems something can't be done, so that it isn't tried for each file.
+#[derive(Default)]
+pub(super) struct Impossible {
+    pairs: Mutex<HashSet<(Device, Device)>>,
 }
 
-/// A target that was opened and not written to is left as it was.
-fn give_up(target: Target, error: Error) -> Result<(), Error> {
-    if target.is_new() {
-        target.abandon(0)?;
-    }
-    Err(error)
-}
+type Device = (u32, u32);
 
-fn known(length: Length) -> Option<u64> {
-    match length {
-        Length::Exact(bytes) | Length::Expected(bytes) => Some(bytes),
-        Length::Unknown => None,
+impl Impossible {
+    pub fn are_impossible(&self, source: Device, target: Device) -> bool {
+        self.pairs.lock().unwrap_or_else(PoisonError::into_inner).contains(&(source, target))
+    }
+
+    pub fn remember_impossible(&self, source: Device, target: Device) {
+        self.pairs.lock().unwrap_or_else(PoisonError::into_inner).insert((source, target));
     }
 }
 
-/// TARGET, or the file of the source's name in it where it is a directory.
-fn resolve(job: &Job) -> Result<Name, Error> {
-    match (&job.target, &job.source) {
-        (Name::Path(target), Name::Path(source)) if target.is_dir() => match source.file_name() {
-            Some(name) => Ok(Name::Path(target.join(name))),
-            None => Err(Error::new(Op::Create, target, Cause::IsDirectory)),
-        },
-        (target, _) => Ok(target.clone()),
+/// What was done so far.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub bytes: AtomicU64,
+    files: AtomicU64,
+    directories: AtomicU64,
+    skipped: AtomicU64,
+    failures: AtomicU64,
+    deleted: AtomicU64,
+}
+
+impl Tally {
+    pub fn file(&self) {
+        self.files.fetch_add(1, Ordering::Relaxed);
     }
-}
 
-/// Sets both edges up; how each is to be read and written.
-fn set_up(
-    job: &Job,
-    one_block: bool,
-    source: &mut Source,
-    target: &mut Target,
-) -> Result<(Side, Side), Error> {
-    let length = known(source.length);
-    let synced = job.sync != Sync::None;
-    let facts = Facts { name: job.source.shown(), stat: &source.stat, length, synced };
-    let source_side = direct::set_up_source(&mut source.edge, job.direct, &facts)?;
-    let facts = Facts { name: &target.path, stat: &target.stat, length, synced };
-    let target_side = direct::set_up_target(&mut target.edge, job.direct, &facts)?;
-    // On btrfs space that is allocated ahead is never compressed.
-    let is_btrfs = || matches!(sys::space::file_system(target.edge.file.as_fd()), Ok((FileSystem::Btrfs, _)));
-    target.edge.preallocate =
-        target.is_file() && job.sparse != Sparse::Always && !one_block && length.is_some() && !is_btrfs();
-    Ok((source_side, target_side))
-}
-
-/// How far the size that a target shows may be ahead of what is complete. Measured: 512 MiB took
-/// 0.31 s where every write extends the file, 0.173 s in these steps.
-const SIZE_STEP: u64 = 16 << 20;
-
-fn shape(
-    job: &Job,
-    engine: &Engine,
-    marks: Marks,
-    source: &Source,
-    target: &Target,
-    sides: (Side, Side),
-) -> Shape {
-    let is_file = target.is_file();
-    Shape {
-        block_bytes: engine.arena().block_bytes(),
-        slots: engine.arena().buffers(),
-        marks,
-        source: sides.0,
-        target: sides.1,
-        length: source.length,
-        sparse: source.edge.has_holes || target.edge.preallocate,
-        holes: if is_file && job.sparse != Sparse::Never { Holes::Skip } else { Holes::Zeros },
-        find_zeros: is_file && job.sparse == Sparse::Always,
-        fill_blocks: target.edge.base.is_some(),
-        filled_by_caller: false,
-        visibility: match is_file {
-            true if target.edge.preallocate => Visibility::Ahead { step: SIZE_STEP },
-            true => Visibility::ByWrites,
-            false => Visibility::Fixed,
-        },
-        limit_bytes_per_s: job.limit_bytes_per_s,
+    pub fn directory(&self) {
+        self.directories.fetch_add(1, Ordering::Relaxed);
     }
-}
 
-/// A job with everything set up.
-struct Run<'a> {
-    job: &'a Job,
-    engine: &'a Engine,
-    flow: &'a Flow,
-    meter: &'a Meter,
-    report: &'a mut Report,
+    pub fn skipped(&self) {
+        self.skipped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A failure that was told, or needs no words.
+    pub fn failure(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn bytes(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
 }
 
 impl Run<'_> {
-    fn carry_out(mut self, mut source: Source, mut target: Target) -> Result<(), Error> {
-        match self.clone_file(&source, &target) {
-            Ok(true) => return self.end(source, target, None),
-            Ok(false) => {}
-            Err(error) => return give_up(target, error),
+    /// Whether nothing new is to be begun.
+    pub fn should_stop(&self) -> bool {
+        self.cancel.is_raised() || self.options.on_error == OnError::Stop && self.tally.failures() > 0
+    }
+
+    /// Whether a worker may wait a little for what others hold; not for ever, all in all.
+    pub fn may_nap(&self) -> bool {
+        !self.should_stop() && self.naps.fetch_add(1, Ordering::Relaxed) < 5000
+    }
+
+    /// Whether there may be more than one file.
+    pub fn is_tree(&self) -> bool {
+        self.options.recursive || self.job.sources.len() > 1
+    }
+
+    pub fn tells_copies(&self) -> bool {
+        self.options.verbose || self.options.dry_run
+    }
+
+    pub fn tell(&self, event: &Event<'_>) {
+        let _one = self.speaking.lock().unwrap_or_else(PoisonError::into_inner);
+        self.witness.tell(event);
+    }
+
+    pub fn warn(&self, warning: Warning) {
+        self.tell(&Event::Warned(&warning));
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(warning);
+    }
+
+    /// A failure. Where it is the answer to a demand to stop, it is none.
+    pub fn fail(&self, failed: Failed) {
+        if self.cancel.is_raised() && failed.error.cause == Cause::Errno(file::INTERRUPTED) {
+            if let Some(remains) = &failed.remains {
+                self.tell(&Event::Stopped(remains));
+            }
+            return;
         }
-        let needed = known(source.length).map(|length| match source.edge.has_holes {
-            true => length.min(source.stat.allocated_bytes),
-            false => length,
+        self.tally.failure();
+        self.tell_failed(&failed);
+        self.keep(failed.error);
+    }
+
+    /// Something that went wrong and by itself makes the copy no failure.
+    pub fn tell_error(&self, error: Error) {
+        let failed = Failed { error, remains: None };
+        self.tell_failed(&failed);
+        self.keep(failed.error);
+    }
+
+    fn tell_failed(&self, failed: &Failed) {
+        self.tell(&Event::Failed(failed));
+    }
+
+    fn keep(&self, error: Error) {
+        if self.keep_errors {
+            self.errors.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+        }
+    }
+}
+
+/// Carries the job out. Whatever happens is told to the watch's witness and is in the report.
+///
+/// Stopped by the watch's cancel, it waits for what is in flight and leaves no file of a name that
+/// is not complete, nor a file of the right length with wrong content.
+pub fn copy(job: &Job, watch: Watch<'_>) -> Report {
+    let started = Instant::now();
+    let descriptors = sys::limits::raise_descriptors();
+    let whole = match &job.sources[..] {
+        // No larger than the only file needs.
+        [only] if !job.options.recursive => job.size.for_length(file::length_of(only)),
+        _ => job.size,
+    };
+    let (workers, size) = whole.shared_by(workers(job, descriptors));
+    let buffers = u32::from(size.buffers) * workers as u32;
+    let marks = size.marks(buffers).expect("marks were checked with the job");
+    let run = Run {
+        job,
+        options: &job.options,
+        cancel: &watch.cancel,
+        meter: &watch.meter,
+        ledger: Ledger::new(marks, &watch.meter, watch.intervals),
+        witness: watch.witness,
+        queue: Queue::new(if workers > 1 { (4 * workers).min(descriptors as usize / 16).max(1) } else { 0 }),
+        links: Links::default(),
+        operands: Operands::new(job.sources.len()),
+        durable: Durable::new(job),
+        tally: Tally::default(),
+        used: Used::default(),
+        clones: Impossible::default(),
+        offloads: Impossible::default(),
+        size,
+        marks,
+        workers,
+        naps: AtomicU64::new(0),
+        keep_errors: watch.keep_errors,
+        errors: Mutex::default(),
+        warnings: Mutex::default(),
+        speaking: Mutex::default(),
+    };
+    if let Err(error) = run.carry_out() {
+        run.fail(Failed { error, remains: None });
+    }
+    run.report(started)
+}
+
+/// How many workers: as many as were asked for and can be of use.
+fn workers(job: &Job, descriptors: u64) -> usize {
+    let several = job.options.recursive || job.sources.len() > 1;
+    let one =
+        job.options.ask || !several && job.sources.iter().all(|name| !parts::may_be(file::length_of(name)));
+    // Each has a ring with some descriptors of its own, and some directories open.
+    let possible = (descriptors / 64).max(1) as usize;
+    if one { 1 } else { job.jobs.clamp(1, possible) }
+}
+
+/// Of a worker's stack: directories are not walked on it.
+const STACK_BYTES: usize = 512 << 10;
+
+impl Run<'_> {
+    fn carry_out(&self) -> Result<(), Error> {
+        let Name::Path(target) = &self.job.target else { return self.stream() };
+        if self.job.sources.contains(&Name::Standard) {
+            return self.stream();
+        }
+        if self.options.delete.is_some() {
+            self.refuse_files()?;
+        }
+        let mut operands = Vec::new();
+        let to = destination(target, self.job.sources.len(), self.options)?;
+        if self.options.parents && !to.is_directory {
+            return Err(Error::new(Op::Target, target, Cause::ParentsNeedDirectory));
+        }
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            if self.meter.wants_total() {
+                scope.spawn(|| {
+                    let mut found = |files, bytes| self.meter.expect(files, bytes);
+                    if survey::survey(&self.job.sources, self.options, &stop, &mut found) {
+                        self.meter.set_total_known();
+                    }
+                });
+            }
+            for number in 1..self.workers {
+                self.queue.join();
+                let builder = thread::Builder::new().name(format!("copy-{number}")).stack_size(STACK_BYTES);
+                // Without this worker the others do its work.
+                if builder.spawn_scoped(scope, || Worker::new(self).work()).is_err() {
+                    self.queue.leave();
+                    break;
+                }
+            }
+            let mut worker = Worker::new(self);
+            let parents = self.copy_operands(&mut worker, &to, &mut operands);
+            worker.work();
+            parents.finish(self);
+            stop.store(true, Ordering::Relaxed);
         });
-        if let Err(error) = target.begin(needed) {
-            return give_up(target, error);
+        let is_whole = self.tally.failures() == 0 && !self.should_stop();
+        if self.options.delete.is_some() && is_whole {
+            self.mirror(&operands);
         }
-        let ends = (End::Edge(source.edge), End::Edge(target.edge));
-        self.engine.run(self.flow, &ends.0, &ends.1);
-        let (End::Edge(from), End::Edge(to)) = ends else { unreachable!("both ends were edges") };
-        (source.edge, target.edge) = (from, to);
+        match self.should_stop() {
+            true => Ok(()),
+            false => self.sync(),
+        }
+    }
 
-        let (completed, failure, cancelled) = {
-            let state = self.flow.lock();
-            (state.pump.completed_to(), state.pump.failure(), state.pump.is_cancelled())
+    /// Begins all operands, in order.
+    fn copy_operands(
+        &self,
+        worker: &mut Worker<'_>,
+        to: &Destination,
+        operands: &mut Vec<Arc<Operand>>,
+    ) -> Parents {
+        let mut names = HashSet::new();
+        let mut parents = Parents::default();
+        let places = to.base.places().expect("a base is never closed");
+        for (index, source) in self.job.sources.iter().enumerate() {
+            let Name::Path(source) = source else { continue };
+            if self.should_stop() {
+                break;
+            }
+            let (operand, name) = match self.options.parents {
+                true => match parents.make(self, to, index, source) {
+                    Ok(made) => made,
+                    Err(error) => {
+                        self.fail(Failed { error, remains: None });
+                        continue;
+                    }
+                },
+                false => to.operand(index, source, self.options),
+            };
+            if self.options.delete.is_some() {
+                operands.push(Arc::clone(&operand));
+            }
+            // What goes to the same name must find complete what went there before.
+            if !names.insert(name.clone()) {
+                worker.work_until_quiet();
+            }
+            let entry = Entry {
+                parent: &to.base,
+                places: &places,
+                operand: &operand,
+                source_name: source.as_os_str(),
+                target_name: &name,
+                is_new: to.is_missing,
+                may_move: !self.options.ask,
+                opened: Cell::new(None),
+            };
+            worker.copy(&entry);
+        }
+        parents
+    }
+
+    /// Where standard input or output is an end there is one source, and no tree.
+    fn stream(&self) -> Result<(), Error> {
+        match &self.job.sources[..] {
+            [source] => file::copy_stream(&mut Worker::new(self), source, &self.job.target),
+            _ => Err(Error::new(Op::Target, self.job.target.shown(), Cause::NotDirectory)),
+        }
+    }
+
+    fn sync(&self) -> Result<(), Error> {
+        self.meter.begin_sync();
+        self.durable.finish(&self.ledger)
+    }
+
+    /// What the sources lack goes. It is known to be wanted of directories only.
+    fn mirror(&self, operands: &[Arc<Operand>]) {
+        let pairs: Result<Vec<_>, _> =
+            operands.iter().filter_map(|operand| self.pair(operand).transpose()).collect();
+        let mirrored = pairs
+            .map_err(|error| vec![error])
+            .and_then(|pairs| mirror::mirror(pairs, self.options, self.cancel, self.witness));
+        match mirrored {
+            Ok(deleted) => self.tally.deleted.store(deleted, Ordering::Relaxed),
+            Err(errors) => errors.into_iter().for_each(|error| self.fail(Failed { error, remains: None })),
+        }
+    }
+
+    /// None where there is no target, as nothing was to be touched.
+    fn pair(&self, operand: &Operand) -> Result<Option<mirror::Pair>, Error> {
+        let Some(root) = operand.target_root() else { return Ok(None) };
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |errno| Error::new(Op::List, path, Cause::Errno(errno as i32))
         };
-        self.report.interrupted = cancelled;
-        let failed = failure
-            .map(|failure| error_of(failure, known(source.length), self.job.source.shown(), &target.path));
-        match failed.or_else(|| self.shrank(&source, completed)) {
-            None if !cancelled => self.end(source, target, Some(completed)),
-            error => {
-                self.report.left = target.abandon(completed)?;
-                error.map_or(Ok(()), Err)
+        let (here, source) = (sys::at::WORKING_DIRECTORY, operand.source.as_os_str());
+        let follow = self.options.dereference != Dereference::Never;
+        let source = sys::at::open_directory(here, source, follow).map_err(failed(&operand.source))?;
+        let target = sys::at::open_directory(root.as_fd(), OsStr::new("."), false);
+        let target = target.map_err(failed(&operand.target))?;
+        let (source_path, target_path) = (operand.source.clone(), operand.target.clone());
+        Ok(Some(mirror::Pair { source, target, source_path, target_path }))
+    }
+
+    /// `--delete` is about directories: beside a file, what is to go would be anybody's guess.
+    fn refuse_files(&self) -> Result<(), Error> {
+        for name in &self.job.sources {
+            let Name::Path(path) = name else { continue };
+            let follow = self.options.dereference != Dereference::Never;
+            match sys::stat::at(sys::at::WORKING_DIRECTORY, path.as_os_str(), follow) {
+                Ok(stat) if stat.kind != Kind::Directory => {
+                    return Err(Error::new(Op::Delete, path, Cause::NotDirectory));
+                }
+                _ => {}
             }
         }
-    }
-
-    /// Shares the source's blocks, where that was not forbidden; false where it can't be done.
-    fn clone_file(&mut self, source: &Source, target: &Target) -> Result<bool, Error> {
-        let whole = source.stat.kind == Kind::Regular && source.edge.base == Some(0) && target.is_file();
-        let demanded = match self.job.reflink {
-            Reflink::Never => return Ok(false),
-            // Holes that are to be made or filled need the bytes in hand.
-            Reflink::Auto if self.job.sparse != Sparse::Auto => return Ok(false),
-            Reflink::Auto => false,
-            Reflink::Always => true,
-        };
-        if !whole {
-            let refused = Error::new(Op::Clone, &target.path, Cause::NoClone);
-            return if demanded { Err(refused) } else { Ok(false) };
-        }
-        match sys::clone::clone_file(source.edge.file.as_fd(), target.edge.file.as_fd()) {
-            Ok(()) => {
-                self.report.method = Method::Clone;
-                Ok(true)
-            }
-            Err(errno) if demanded => Err(Error::new(Op::Clone, &target.path, Cause::Errno(errno as i32))),
-            Err(_) => Ok(false),
-        }
-    }
-
-    /// A hole at the end of a file that was cut meanwhile is never read, so its size must tell.
-    fn shrank(&self, source: &Source, completed: u64) -> Option<Error> {
-        let Length::Expected(expected) = source.length else { return None };
-        let now = source.size_now().filter(|now| *now < completed)?;
-        let cause = Cause::SourceShrank { expected };
-        Some(Error::new(Op::Read, self.job.source.shown(), cause).at(now))
-    }
-
-    /// Everything is with the target: cut, sync, publish, close. `completed` is None for a clone.
-    fn end(self, source: Source, target: Target, completed: Option<u64>) -> Result<(), Error> {
-        // A clone has what the source has now, and behind it what a longer file held before.
-        let size = completed.or_else(|| source.size_now()).unwrap_or(source.stat.size);
-        if self.report.method == Method::Clone {
-            self.report.bytes = size;
-        }
-        if let Err(error) = self.settle_content(&target, size) {
-            self.report.left = target.abandon(size)?;
-            return Err(error);
-        }
-        let path = target.path.clone();
-        let (edge, directory) = target.publish()?;
-        if let (Some(directory), true) = (directory, self.job.sync != Sync::None) {
-            self.sync_directory(&directory)
-                .map_err(|errno| Error::new(Op::Sync, &path, Cause::Errno(errno)))?;
-        }
-        let expected = known(source.length).filter(|expected| *expected < size);
-        if let (Some(from), Length::Expected(_)) = (expected, source.length) {
-            self.report.notes.push(Note::Grew { from, to: size });
-        }
-        let failed = |errno| Error::new(Op::Seek, self.job.source.shown(), Cause::Errno(errno as i32));
-        source.leave_after(size).map_err(failed)?;
-        edge.close().map_err(|errno| Error::new(Op::Close, &path, Cause::Errno(errno as i32)))?;
-        self.report.complete = true;
         Ok(())
     }
 
-    /// The target gets its true size, and is made durable where that was asked.
-    fn settle_content(&self, target: &Target, size: u64) -> Result<(), Error> {
-        let errno = |op| move |errno: Errno| Error::new(op, &target.path, Cause::Errno(errno as i32));
-        let file = &target.edge.file;
-        if target.is_file() && sys::stat::of(file.as_fd()).map_err(errno(Op::Stat))?.size != size {
-            target.set_size(size)?;
+    fn report(self, started: Instant) -> Report {
+        let books = self.ledger.finish();
+        let load = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        let mut errors = self.errors.into_inner().unwrap_or_else(PoisonError::into_inner);
+        errors.sort_by(|one, other| one.path.cmp(&other.path));
+        Report {
+            bytes: load(&self.tally.bytes),
+            files: load(&self.tally.files),
+            directories: load(&self.tally.directories),
+            skipped: load(&self.tally.skipped),
+            deleted: load(&self.tally.deleted),
+            elapsed: started.elapsed(),
+            method: self.used.method().unwrap_or(Method::Ring),
+            source_direct: self.used.source_direct(),
+            target_direct: self.used.target_direct(),
+            ring: self.used.ring(),
+            registered: self.used.is_registered(),
+            marks: Some(self.marks),
+            level: books.level,
+            latency: books.latency,
+            interrupted: self.cancel.is_raised(),
+            failures: load(&self.tally.failures),
+            errors,
+            warnings: self.warnings.into_inner().unwrap_or_else(PoisonError::into_inner),
         }
-        if self.job.sync != Sync::None && target.can_sync() {
-            self.meter.begin_sync();
-            let failed = |errno| Error::new(Op::Sync, &target.path, Cause::Errno(errno));
-            self.engine.sync(self.flow, file).map_err(failed)?;
-        }
-        Ok(())
     }
+}
 
-    /// Makes the name durable. EINVAL says that this file system has nothing to do for that.
-    fn sync_directory(&self, directory: &OwnedFd) -> Result<(), i32> {
-        let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-        let opened =
-            nix::fcntl::openat(directory, ".", flags, Mode::empty()).map_err(|errno| errno as i32)?;
-        match self.engine.sync(self.flow, &Arc::new(opened)) {
-            Err(libc::EINVAL) => Ok(()),
-            result => result,
-        }
-    }
+/// The number of cores that this process may use.
+pub fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
 }

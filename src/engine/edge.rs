@@ -10,7 +10,7 @@ use nix::unistd::isatty;
 
 use crate::flow::Transfer;
 use crate::sys::space::{self, FileSystem};
-use crate::sys::stat::{Kind, Stat};
+use crate::sys::stat::Stat;
 
 /// One end.
 #[derive(Debug)]
@@ -49,11 +49,32 @@ impl Edge {
     /// A descriptor as it is, used from `base` on or from wherever it stands: no direct I/O, no
     /// holes, nothing allocated, no flags.
     pub fn new(file: OwnedFd, base: Option<u64>, stat: &Stat) -> Edge {
-        let may_block =
-            isatty(&file).unwrap_or(false) || (stat.kind == Kind::Stream && !stat.is_memory_device());
+        let may_block = isatty(&file).unwrap_or(false) || (stat.kind.is_stream() && !stat.is_memory_device());
         let read_by_call = matches!(space::file_system(file.as_fd()), Ok((FileSystem::Fuse, _)));
         let (file, flags) = (Arc::new(file), AtomicI32::new(0));
         let (direct, has_holes, preallocate) = (None, false, false);
+        Edge { file, direct, base, may_block, read_by_call, has_holes, preallocate, flags }
+    }
+
+    /// A regular file used from its start on, by calls; a ring wants [`Edge::look_at_file_system`],
+    /// too.
+    pub fn of_file(file: OwnedFd) -> Edge {
+        let (file, flags) = (Arc::new(file), AtomicI32::new(0));
+        let (direct, has_holes, preallocate) = (None, false, false);
+        let (base, may_block, read_by_call) = (Some(0), false, false);
+        Edge { file, direct, base, may_block, read_by_call, has_holes, preallocate, flags }
+    }
+
+    /// Finds out what a ring must know of its file system.
+    pub fn look_at_file_system(&mut self) {
+        self.read_by_call = matches!(space::file_system(self.file.as_fd()), Ok((FileSystem::Fuse, _)));
+    }
+
+    /// The same once more, for a flow of its own.
+    pub fn share(&self) -> Edge {
+        let flags = AtomicI32::new(self.flags.load(Ordering::Relaxed));
+        let (file, direct) = (Arc::clone(&self.file), self.direct.clone());
+        let Edge { base, may_block, read_by_call, has_holes, preallocate, .. } = *self;
         Edge { file, direct, base, may_block, read_by_call, has_holes, preallocate, flags }
     }
 

@@ -1,21 +1,19 @@
 //! A pump that is being driven: shared by the driver, by callers, and by whoever watches.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::flow::{Failure, LevelStats, Progress, Pump};
-use crate::latency::{Interval, Kind, Recorder, Totals};
+use crate::flow::{Failure, Progress, Pump};
+use crate::latency::Kind;
 use crate::ring::Arena;
 use crate::sys::cancel::Cancel;
 
-use super::meter::Meter;
+use super::ledger::Ledger;
 
-/// Takes each interval of latencies as it ends.
-pub type IntervalSink = Box<dyn FnMut(&Interval) + Send>;
-
-/// A pump with its arena, its latencies and the means to wake whoever waits for it.
+/// A pump with its arena and the means to wake whoever waits for it. There may be many of them, one
+/// after the other and at once, under one ledger.
 pub struct Flow {
     state: Mutex<State>,
     arena: Arc<Arena>,
@@ -26,16 +24,15 @@ pub struct Flow {
     /// wakes callers
     moved: Notify,
     cancel: Cancel,
-    meter: Arc<Meter>,
-    started: Instant,
+    ledger: Arc<Ledger>,
 }
 
 /// What only one may touch at a time.
 pub struct State {
     /// decides
     pub pump: Pump,
-    recorder: Recorder,
-    sink: Option<IntervalSink>,
+    /// what the meter was told
+    shown: Progress,
 }
 
 /// What a flow came to.
@@ -48,37 +45,25 @@ pub struct Finished {
     pub failure: Option<Failure>,
     /// somebody stopped it early
     pub cancelled: bool,
-    /// of the level
-    pub level: LevelStats,
-    /// of every operation
-    pub latency: Totals,
 }
 
 impl Flow {
-    /// A flow at its start; its clock runs from now on.
-    pub fn new(
-        pump: Pump,
-        arena: &Arc<Arena>,
-        cancel: &Cancel,
-        meter: &Arc<Meter>,
-        interval: Option<(Duration, IntervalSink)>,
-    ) -> Flow {
-        let (every, sink) = interval.unzip();
+    /// A flow at its start.
+    pub fn new(pump: Pump, arena: &Arc<Arena>, cancel: &Cancel, ledger: &Arc<Ledger>) -> Flow {
         Flow {
-            state: Mutex::new(State { pump, recorder: Recorder::new(every), sink }),
+            state: Mutex::new(State { pump, shown: Progress::default() }),
             arena: Arc::clone(arena),
             changed: Condvar::new(),
             wake: Notify::new(),
             moved: Notify::new(),
             cancel: cancel.clone(),
-            meter: Arc::clone(meter),
-            started: Instant::now(),
+            ledger: Arc::clone(ledger),
         }
     }
 
-    /// Since the start.
+    /// Since the start of the run.
     pub fn now(&self) -> Duration {
-        self.started.elapsed()
+        self.ledger.now()
     }
 
     /// The pump and what belongs to it, for as long as the guard lives.
@@ -94,6 +79,11 @@ impl Flow {
     /// What stops it early.
     pub fn cancel(&self) -> &Cancel {
         &self.cancel
+    }
+
+    /// What it shares with other flows.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// Tells the driver that a caller has changed the pump.
@@ -112,50 +102,42 @@ impl Flow {
         self.moved.notified()
     }
 
-    /// What watchers see is brought up to date.
-    pub(super) fn publish(&self, state: &State) {
-        self.meter.set(state.pump.progress());
+    /// Tells the pump to stop, where that was asked for; true where this has told it.
+    pub(super) fn cancel_if_asked(&self, state: &mut State) -> bool {
+        let told = self.cancel.is_raised() && !state.pump.is_cancelled();
+        if told {
+            state.pump.cancel();
+        }
+        told
+    }
+
+    /// What watchers see is brought up to date, and other flows hear of it.
+    pub(super) fn publish(&self, state: &mut State) {
+        let progress = state.pump.progress();
+        self.ledger.meter().add(state.shown, progress);
+        state.shown = progress;
+        self.ledger.wake_if_opened();
         self.notify();
     }
 
     /// Records an operation that began at `started` and has just ended.
     pub(super) fn record(&self, kind: Kind, started: Duration) {
-        let now = self.now();
-        self.lock().record(kind, started, now);
+        self.ledger.record(kind, started);
     }
 
-    /// Closes the books. Nothing may be in flight.
+    /// Closes it. Nothing may be in flight.
     pub fn finish(self) -> Finished {
         let now = self.now();
-        let State { pump, recorder, mut sink } =
-            self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        assert_eq!(pump.in_flight(), 0, "a flow ends with nothing in flight");
-        let (latency, last) = recorder.finish(now);
-        if let (Some(sink), Some(last)) = (&mut sink, &last) {
-            sink(last);
-        }
+        let mut state = self.lock();
+        assert_eq!(state.pump.in_flight(), 0, "a flow ends with nothing in flight");
+        state.pump.leave(now);
+        self.publish(&mut state);
+        let pump = &state.pump;
         Finished {
             progress: pump.progress(),
             completed_to: pump.completed_to(),
             failure: pump.failure(),
             cancelled: pump.is_cancelled(),
-            level: pump.level_stats(now),
-            latency,
-        }
-    }
-}
-
-impl State {
-    pub(super) fn record(&mut self, kind: Kind, started: Duration, now: Duration) {
-        let service_ns = (now.saturating_sub(started)).as_nanos() as u64;
-        self.close_intervals(now);
-        self.recorder.record(kind, now, service_ns);
-    }
-
-    fn close_intervals(&mut self, now: Duration) {
-        let Some(sink) = &mut self.sink else { return };
-        while let Some(interval) = self.recorder.take_interval(now) {
-            sink(&interval);
         }
     }
 }

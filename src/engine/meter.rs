@@ -1,45 +1,106 @@
 //! What a progress line may look at while a copy runs, from another thread, at any time.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use crate::flow::Progress;
 
-/// Counters that the engine sets and anybody reads. They may be some microseconds apart.
+/// Counters that the engine adds to and anybody reads. They may be some microseconds apart.
 #[derive(Debug, Default)]
 pub struct Meter {
     total_bytes: AtomicU64,
+    total_files: AtomicU64,
+    total: AtomicU8,
+    wants_total: AtomicBool,
+    files: AtomicU64,
     completed_bytes: AtomicU64,
     hole_bytes: AtomicU64,
     level_bytes: AtomicU64,
     high_water_bytes: AtomicU64,
-    held: AtomicBool,
+    held: AtomicU64,
     syncing: AtomicBool,
 }
 
-/// One look at a [`Meter`]. All numbers are bytes.
+/// How well the total is known: not at all, at least, finally.
+const UNKNOWN: u8 = 0;
+const AT_LEAST: u8 = 1;
+const FINAL: u8 = 2;
+
+/// One look at a [`Meter`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// of the source, holes included; None where it isn't known
+    /// bytes of the source, holes included; None where nothing is known of it
     pub total: Option<u64>,
-    /// written to the target
+    /// files of the source, likewise; None where there is only one
+    pub total_files: Option<u64>,
+    /// no more will be found; else the totals are the least there can be
+    pub total_is_final: bool,
+    /// files that are complete
+    pub files: u64,
+    /// bytes written to the target
     pub completed: u64,
-    /// of holes passed over
+    /// bytes of holes passed over
     pub holes: u64,
-    /// in flight
+    /// bytes in flight
     pub level: u64,
-    /// the mark on it
+    /// the mark on them, in bytes
     pub high_water: u64,
-    /// backpressure holds the reader
+    /// backpressure holds a reader
     pub held: bool,
     /// all is written and is being made durable
     pub syncing: bool,
 }
 
 impl Meter {
-    /// Tells the source's length and the mark, where known.
+    /// Tells the only source's length, where known, and the mark, both in bytes.
     pub fn begin(&self, total: Option<u64>, high_water_bytes: u64) {
-        self.total_bytes.store(total.map_or(u64::MAX, |total| total), Ordering::Relaxed);
         self.high_water_bytes.store(high_water_bytes, Ordering::Relaxed);
+        if let Some(total) = total {
+            self.total_bytes.store(total, Ordering::Relaxed);
+            self.total.store(FINAL, Ordering::Relaxed);
+        }
+    }
+
+    /// Somebody will look at the totals: whoever can find them out is to do so.
+    pub fn want_total(&self) {
+        self.wants_total.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether anybody will look at the totals.
+    pub fn wants_total(&self) -> bool {
+        self.wants_total.load(Ordering::Relaxed)
+    }
+
+    /// So many more files and bytes have been found.
+    pub fn expect(&self, files: u64, bytes: u64) {
+        self.total_files.fetch_add(files, Ordering::Relaxed);
+        self.total_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.total.fetch_max(AT_LEAST, Ordering::Relaxed);
+    }
+
+    /// All have been found.
+    pub fn set_total_known(&self) {
+        self.total.store(FINAL, Ordering::Relaxed);
+    }
+
+    /// One more file is complete.
+    pub fn add_file(&self) {
+        self.files.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many bytes are with the target and went through no flow.
+    pub fn add_bytes(&self, bytes: u64) {
+        self.completed_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// So many bytes of holes were passed over by no flow.
+    pub fn add_holes(&self, bytes: u64) {
+        self.hole_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// So many that were added are to be copied anew.
+    pub fn take_back(&self, bytes: u64, hole_bytes: u64) {
+        self.completed_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.hole_bytes.fetch_sub(hole_bytes, Ordering::Relaxed);
     }
 
     /// Tells that everything is written and sync has begun.
@@ -47,23 +108,34 @@ impl Meter {
         self.syncing.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn set(&self, progress: Progress) {
-        self.completed_bytes.store(progress.completed_bytes, Ordering::Relaxed);
-        self.hole_bytes.store(progress.hole_bytes, Ordering::Relaxed);
-        self.level_bytes.store(progress.level_bytes, Ordering::Relaxed);
-        self.held.store(progress.held, Ordering::Relaxed);
+    /// One flow has come from `before` to `now`.
+    pub(super) fn add(&self, before: Progress, now: Progress) {
+        let add = |counter: &AtomicU64, before: u64, now: u64| {
+            if before != now {
+                counter.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
+            }
+        };
+        add(&self.completed_bytes, before.completed_bytes, now.completed_bytes);
+        add(&self.hole_bytes, before.hole_bytes, now.hole_bytes);
+        add(&self.level_bytes, before.level_bytes, now.level_bytes);
+        add(&self.held, before.held.into(), now.held.into());
     }
 
     /// What it shows now.
     pub fn look(&self) -> Seen {
-        let total = self.total_bytes.load(Ordering::Relaxed);
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let known = self.total.load(Ordering::Relaxed);
+        let files = load(&self.total_files);
         Seen {
-            total: (total != u64::MAX).then_some(total),
-            completed: self.completed_bytes.load(Ordering::Relaxed),
-            holes: self.hole_bytes.load(Ordering::Relaxed),
-            level: self.level_bytes.load(Ordering::Relaxed),
-            high_water: self.high_water_bytes.load(Ordering::Relaxed),
-            held: self.held.load(Ordering::Relaxed),
+            total: (known != UNKNOWN).then(|| load(&self.total_bytes)),
+            total_files: (known != UNKNOWN && files > 0).then_some(files),
+            total_is_final: known == FINAL,
+            files: load(&self.files),
+            completed: load(&self.completed_bytes),
+            holes: load(&self.hole_bytes),
+            level: load(&self.level_bytes),
+            high_water: load(&self.high_water_bytes),
+            held: load(&self.held) > 0,
             syncing: self.syncing.load(Ordering::Relaxed),
         }
     }

@@ -1,11 +1,14 @@
 //! Drives a pump between two ends, and owns what a pump can't: draining, sync, cancellation.
 //!
-//! One pump, two drivers: one over io_uring and a plain one over pread and
-//! pwrite on two threads, where io_uring is refused. Both ask the same pump, use the same arena and
-//! settle results by the same code; neither knows what the bytes are for.
+//! One pump, three drivers: over io_uring; over pread and pwrite on two threads, where io_uring is
+//! refused; and over the same calls on the caller's own thread, for files too small for either. All
+//! ask the same pump, use the same arena and settle results by the same code; none knows what the
+//! bytes are for. What many flows share, their high-water mark first of all, is a [`Ledger`]'s.
 
 mod edge;
 mod flow;
+mod inline;
+mod ledger;
 mod meter;
 mod plain;
 mod ring;
@@ -16,7 +19,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 pub use edge::{Edge, End};
-pub use flow::{Finished, Flow, IntervalSink};
+pub use flow::{Finished, Flow};
+pub use ledger::{Books, IntervalSink, Ledger};
 pub use meter::{Meter, Seen};
 pub use settle::error_of;
 pub use size::{Size, Typed};
@@ -55,7 +59,7 @@ enum Kind {
     Plain,
 }
 
-/// A driver with its arena, for one stream at a time.
+/// A driver with its arena, for one flow at a time.
 pub struct Engine {
     kind: Kind,
     arena: Arc<Arena>,
@@ -121,6 +125,12 @@ impl Engine {
             Kind::Ring(ring) => ring.block_on(ring::drive(ring, flow, source, target)),
             Kind::Plain => plain::drive(flow, source, target),
         }
+    }
+
+    /// The same by calls on this thread, between descriptors that make nobody wait for long: regular
+    /// files.
+    pub fn run_here(&self, flow: &Flow, source: &Edge, target: &End) {
+        inline::drive(flow, source, target);
     }
 
     /// Makes `file` durable, data and metadata, and records how long that took. Not cancelled by

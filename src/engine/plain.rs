@@ -5,15 +5,13 @@ use std::sync::{MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use nix::poll::PollFlags;
-
-use crate::flow::{Intake, Outlet, Transfer};
+use crate::flow::Transfer;
 use crate::latency::Kind;
 use crate::sys;
 
 use super::edge::{Edge, End};
 use super::flow::{Flow, State};
-use super::settle::{self, Settled, Way};
+use super::settle::{self, Read, Settled, Way};
 
 /// How long a thread may sleep before it looks whether the copy is cancelled.
 const NAP: Duration = Duration::from_millis(50);
@@ -50,18 +48,27 @@ impl Driver<'_> {
         };
         let mut state = self.flow.lock();
         loop {
-            self.cancel_if_asked(&mut state);
+            self.flow.cancel_if_asked(&mut state);
+            let openings = self.flow.ledger().openings();
             let (transfer, nap) = match way {
                 Way::Read => self.next_read(&mut state, edge),
-                Way::Write => (self.next_write(&mut state, edge), NAP),
+                Way::Write => (settle::next_write(self.flow, &mut state, edge), NAP),
             };
             let Some(transfer) = transfer else {
-                self.flow.publish(&state);
+                self.flow.publish(&mut state);
                 self.flow.changed.notify_all();
                 if state.pump.is_finished() {
                     return;
                 }
-                state = self.sleep(state, nap);
+                state = match way == Way::Read && state.pump.is_starved() {
+                    // Only other flows can let it in.
+                    true => {
+                        drop(state);
+                        self.flow.ledger().wait_opened(openings, nap);
+                        self.flow.lock()
+                    }
+                    false => self.sleep(state, nap),
+                };
                 continue;
             };
             self.flow.changed.notify_all();
@@ -69,18 +76,20 @@ impl Driver<'_> {
             let started = self.flow.now();
             let result = self.transfer(way, edge, transfer);
             let now = self.flow.now();
-            state = self.flow.lock();
             if matches!(result, Ok(n) if n > 0) {
-                state.record(kind, started, now);
+                self.flow.ledger().record_at(kind, started, now);
             }
-            self.cancel_if_asked(&mut state);
+            state = self.flow.lock();
+            self.flow.cancel_if_asked(&mut state);
             if settle::settle(&mut state.pump, edge, way, transfer, result, now) == Settled::NotReady {
                 drop(state);
-                self.wait_until_ready(way, edge, transfer);
+                // Ready, cancelled or failed: the next try tells.
+                let stream = edge.fd(transfer).as_fd();
+                let _ = sys::stream::wait(stream, way.events(), self.flow.cancel());
                 state = self.flow.lock();
                 state.pump.retry(transfer);
             }
-            self.flow.publish(&state);
+            self.flow.publish(&mut state);
             self.flow.changed.notify_all();
         }
     }
@@ -90,40 +99,13 @@ impl Driver<'_> {
         woken.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    fn cancel_if_asked(&self, state: &mut State) {
-        if self.flow.cancel().is_raised() && !state.pump.is_cancelled() {
-            state.pump.cancel();
-        }
-    }
-
     fn next_read(&self, state: &mut State, source: &Edge) -> (Option<Transfer>, Duration) {
         loop {
-            let now = self.flow.now();
-            match state.pump.next_read(now) {
-                Intake::Read(transfer) => return (Some(transfer), NAP),
-                Intake::Zero(transfer) => {
-                    let (at, len) = (transfer.at as usize, transfer.len as usize);
-                    self.flow.arena().buffer(transfer.slot)[at..at + len].fill(0);
-                    state.pump.read(transfer, transfer.len, now);
-                    self.flow.changed.notify_all();
-                }
-                Intake::Map { from } => settle::map(&mut state.pump, source, self.target, from),
-                Intake::Wait(until) => return (None, until.saturating_sub(now).min(NAP)),
-                Intake::Idle => return (None, NAP),
-            }
-        }
-    }
-
-    fn next_write(&self, state: &mut State, target: &Edge) -> Option<Transfer> {
-        loop {
-            match state.pump.next_write() {
-                Outlet::Write(transfer) => return Some(transfer),
-                Outlet::Extend { size } => settle::extend(&mut state.pump, target, size),
-                Outlet::Search { slot, at, len } => {
-                    let run = settle::first_data(&self.flow.arena().buffer(slot), at, len);
-                    state.pump.searched(slot, run, self.flow.now());
-                }
-                Outlet::Idle => return None,
+            match settle::next_read(self.flow, state, source, self.target) {
+                Read::Transfer(transfer) => return (Some(transfer), NAP),
+                Read::Zeros => self.flow.changed.notify_all(),
+                Read::Wait(until) => return (None, until.saturating_sub(self.flow.now()).min(NAP)),
+                Read::Idle => return (None, NAP),
             }
         }
     }
@@ -139,14 +121,5 @@ impl Driver<'_> {
             Way::Write => edge.write(transfer, bytes),
         };
         moved.map(|n| n as u32).map_err(|errno| errno as i32)
-    }
-
-    fn wait_until_ready(&self, way: Way, edge: &Edge, transfer: Transfer) {
-        let events = match way {
-            Way::Read => PollFlags::POLLIN,
-            Way::Write => PollFlags::POLLOUT,
-        };
-        // Ready, cancelled or failed: the next try tells.
-        let _ = sys::stream::wait(edge.fd(transfer).as_fd(), events, self.flow.cancel());
     }
 }

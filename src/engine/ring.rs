@@ -6,14 +6,16 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::flow::{Intake, Outlet, Transfer};
+use tokio::sync::futures::Notified;
+
+use crate::flow::Transfer;
 use crate::latency::Kind;
 use crate::ring::{Done, InFlight, Ring, Watch};
 use crate::sys::cancel::Cancel;
 
 use super::edge::{Edge, End};
 use super::flow::{Flow, State};
-use super::settle::{self, Settled, Way};
+use super::settle::{self, Read, Settled, Way};
 
 /// Runs until the flow's pump is finished; inside [`Ring::block_on`].
 pub(super) async fn drive(ring: &Ring, flow: &Flow, source: &End, target: &End) {
@@ -28,18 +30,20 @@ pub(super) async fn drive(ring: &Ring, flow: &Flow, source: &End, target: &End) 
     };
     let cancel = Watch::new(flow.cancel().clone());
     loop {
+        let mut opened = pin!(flow.ledger().opened());
+        opened.as_mut().enable();
         let wait_until = {
             let mut state = flow.lock();
             driver.settle(&mut state);
             driver.cancel_if_asked(&mut state);
             let wait_until = driver.submit(&mut state);
-            flow.publish(&state);
+            flow.publish(&mut state);
             if state.pump.is_finished() && driver.is_idle() {
                 return;
             }
             wait_until
         };
-        driver.wait(&cancel, wait_until).await;
+        driver.wait(&cancel, opened, wait_until).await;
     }
 }
 
@@ -81,35 +85,22 @@ impl Driver<'_> {
         }
         let End::Edge(source) = self.source else { return None };
         loop {
-            match state.pump.next_read(self.flow.now()) {
-                Intake::Read(transfer) => self.start(Way::Read, source, transfer),
-                Intake::Zero(transfer) => {
-                    let (at, len) = (transfer.at as usize, transfer.len as usize);
-                    self.flow.arena().buffer(transfer.slot)[at..at + len].fill(0);
-                    state.pump.read(transfer, transfer.len, self.flow.now());
-                    // Zeros take no time: they are written before more are made.
+            match settle::next_read(self.flow, state, source, self.target) {
+                Read::Transfer(transfer) => self.start(Way::Read, source, transfer),
+                Read::Zeros => {
                     if let End::Edge(target) = self.target {
                         self.submit_writes(state, target);
                     }
                 }
-                Intake::Map { from } => settle::map(&mut state.pump, source, self.target, from),
-                Intake::Wait(until) => return Some(until),
-                Intake::Idle => return None,
+                Read::Wait(until) => return Some(until),
+                Read::Idle => return None,
             }
         }
     }
 
     fn submit_writes(&mut self, state: &mut State, target: &Edge) {
-        loop {
-            match state.pump.next_write() {
-                Outlet::Write(transfer) => self.start(Way::Write, target, transfer),
-                Outlet::Extend { size } => settle::extend(&mut state.pump, target, size),
-                Outlet::Search { slot, at, len } => {
-                    let run = settle::first_data(&self.flow.arena().buffer(slot), at, len);
-                    state.pump.searched(slot, run, self.flow.now());
-                }
-                Outlet::Idle => return,
-            }
+        while let Some(transfer) = settle::next_write(self.flow, state, target) {
+            self.start(Way::Write, target, transfer);
         }
     }
 
@@ -133,10 +124,9 @@ impl Driver<'_> {
 
     /// Tells the pump to stop, and withdraws what might wait for ever.
     fn cancel_if_asked(&mut self, state: &mut State) {
-        if !self.flow.cancel().is_raised() || state.pump.is_cancelled() {
+        if !self.flow.cancel_if_asked(state) {
             return;
         }
-        state.pump.cancel();
         for end in [self.source, self.target] {
             if let End::Edge(Edge { file, may_block: true, .. }) = end {
                 self.withdrawals.push(self.ring.withdraw(file));
@@ -146,8 +136,14 @@ impl Driver<'_> {
 
     // ---- wait ----
 
-    /// Until something completed, the time has come, a caller moved or the copy is cancelled.
-    async fn wait(&mut self, cancel: &Watch<Cancel>, until: Option<Duration>) {
+    /// Until something completed, the time has come, a caller moved, the level opened or the copy is
+    /// cancelled.
+    async fn wait(
+        &mut self,
+        cancel: &Watch<Cancel>,
+        mut opened: Pin<&mut Notified<'_>>,
+        until: Option<Duration>,
+    ) {
         if !self.completed.is_empty() {
             return submit_now().await;
         }
@@ -163,8 +159,9 @@ impl Driver<'_> {
             let completed = self.poll_operations(context);
             let woken = woken.as_mut().poll(context).is_ready();
             let alarm = alarm.as_mut().poll(context).is_ready();
+            let opened = opened.as_mut().poll(context).is_ready();
             let cancelled = cancel.poll_news(context);
-            match completed || woken || alarm || cancelled {
+            match completed || woken || alarm || opened || cancelled {
                 true => Poll::Ready(()),
                 false => Poll::Pending,
             }
@@ -213,16 +210,16 @@ impl Driver<'_> {
         result: Result<u32, i32>,
         now: Duration,
     ) {
-        let (end, kind, events) = match way {
-            Way::Read => (self.source, Kind::Read, libc::POLLIN),
-            Way::Write => (self.target, Kind::Write, libc::POLLOUT),
+        let (end, kind) = match way {
+            Way::Read => (self.source, Kind::Read),
+            Way::Write => (self.target, Kind::Write),
         };
         let End::Edge(edge) = end else { unreachable!("only a descriptor has operations in flight") };
         if matches!(result, Ok(n) if n > 0) {
-            state.record(kind, started, now);
+            self.flow.ledger().record_at(kind, started, now);
         }
         if settle::settle(&mut state.pump, edge, way, transfer, result, now) == Settled::NotReady {
-            let operation = self.ring.ready(edge.fd(transfer), events);
+            let operation = self.ring.ready(edge.fd(transfer), way.events().bits());
             self.running.push(Running { what: What::Readiness, transfer, started, operation });
         }
     }

@@ -4,12 +4,15 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::poll::PollFlags;
+
 use crate::error::{Cause, Error, Op};
-use crate::flow::{Extent, Failure, Pump, Reason, Transfer};
+use crate::flow::{Extent, Failure, Intake, Outlet, Pump, Reason, Transfer};
 use crate::ring::errno::{Class, classify};
 use crate::sys;
 
 use super::edge::{Edge, End};
+use super::flow::{Flow, State};
 
 /// Which side of the pump an operation belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +28,63 @@ pub(super) enum Settled {
     Told,
     /// wait until the descriptor is ready, then `retry`
     NotReady,
+}
+
+impl Way {
+    /// What to wait for until a transfer can be tried again.
+    pub fn events(self) -> PollFlags {
+        match self {
+            Way::Read => PollFlags::POLLIN,
+            Way::Write => PollFlags::POLLOUT,
+        }
+    }
+}
+
+/// What reading comes to next.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Read {
+    /// this is to be carried out
+    Transfer(Transfer),
+    /// zeros were made, which took no time: they are written before more are made
+    Zeros,
+    /// nothing before then
+    Wait(Duration),
+    /// nothing before something else has happened
+    Idle,
+}
+
+/// The next read, after the steps before it that need no waiting.
+pub(super) fn next_read(flow: &Flow, state: &mut State, source: &Edge, target: &End) -> Read {
+    loop {
+        let now = flow.now();
+        match state.pump.next_read(now) {
+            Intake::Read(transfer) => return Read::Transfer(transfer),
+            Intake::Zero(transfer) => {
+                let (at, len) = (transfer.at as usize, transfer.len as usize);
+                flow.arena().buffer(transfer.slot)[at..at + len].fill(0);
+                state.pump.read(transfer, transfer.len, now);
+                return Read::Zeros;
+            }
+            Intake::Map { from } => map(&mut state.pump, source, target, from),
+            Intake::Wait(until) => return Read::Wait(until),
+            Intake::Idle => return Read::Idle,
+        }
+    }
+}
+
+/// The next write, likewise.
+pub(super) fn next_write(flow: &Flow, state: &mut State, target: &Edge) -> Option<Transfer> {
+    loop {
+        match state.pump.next_write() {
+            Outlet::Write(transfer) => return Some(transfer),
+            Outlet::Extend { size } => extend(&mut state.pump, target, size),
+            Outlet::Search { slot, at, len } => {
+                let run = first_data(&flow.arena().buffer(slot), at, len);
+                state.pump.searched(slot, run, flow.now());
+            }
+            Outlet::Idle => return None,
+        }
+    }
 }
 
 /// Tells the pump what became of a transfer.
@@ -81,7 +141,7 @@ pub fn error_of(failure: Failure, expected: Option<u64>, source: &Path, target: 
 }
 
 /// Answers where the source's data lies from `from` on, and allocates space for it.
-pub(super) fn map(pump: &mut Pump, source: &Edge, target: &End, from: u64) {
+fn map(pump: &mut Pump, source: &Edge, target: &End, from: u64) {
     let base = source.base.unwrap_or(0);
     let extent = match source.has_holes {
         true => sys::holes::extent_at(source.file.as_fd(), base + from),
@@ -116,7 +176,7 @@ fn allocate(pump: &mut Pump, target: &Edge, from: u64) {
 }
 
 /// Sets the size that the target shows.
-pub(super) fn extend(pump: &mut Pump, target: &Edge, size: u64) {
+fn extend(pump: &mut Pump, target: &Edge, size: u64) {
     let base = target.base.unwrap_or(0);
     if let Err(errno) = sys::space::set_size(target.file.as_fd(), base + size) {
         pump.fail(Failure { offset: size, reason: Reason::Extend(errno as i32) });
@@ -129,7 +189,7 @@ const HOLE_UNIT: usize = 4096;
 
 /// The first run of data in `bytes[at..at + len]`: whole units from the first that isn't zero to
 /// the next that is.
-pub(super) fn first_data(bytes: &[u8], at: u32, len: u32) -> Option<std::ops::Range<u32>> {
+fn first_data(bytes: &[u8], at: u32, len: u32) -> Option<std::ops::Range<u32>> {
     let end = (at + len) as usize;
     let units = || (at as usize..end).step_by(HOLE_UNIT).map(|from| from..(from + HOLE_UNIT).min(end));
     let is_zero = |unit: &std::ops::Range<usize>| {

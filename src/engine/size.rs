@@ -11,6 +11,8 @@ const SMALL_BLOCK_BYTES: u64 = 64 << 10;
 /// The ring where nothing was typed, in bytes: registered, it fits twice into the 8 MiB that a
 /// plain user may lock.
 const RING_BYTES: u64 = 4 << 20;
+/// Fewer buffers are no ring: nothing is read while something is written.
+const FEWEST_BUFFERS: u16 = 2;
 /// tokio-uring registers no more (it drops the rest without a word).
 const MOST_BUFFERS: u64 = 1024;
 /// A buffer's length is a 32-bit number in an SQE, and the kernel registers at most 1 GiB.
@@ -73,7 +75,7 @@ impl Typed {
             high_water,
             low_water,
         };
-        size.marks(size.buffers).map(|_| size)
+        size.marks(size.buffers.into()).map(|_| size)
     }
 }
 
@@ -91,8 +93,23 @@ impl Size {
         Size { block_bytes: block as u32, buffers: buffers as u16, ..self }
     }
 
-    /// The marks over a ring that came out with so many buffers.
-    pub fn marks(&self, buffers: u16) -> Result<Marks, MarksError> {
+    /// How many of `workers` can have buffers of their own, and the size of each one's ring: together
+    /// they are this one, or larger where nothing that was typed holds them back.
+    pub fn shared_by(self, workers: usize) -> (usize, Size) {
+        let workers = workers.clamp(1, usize::from(u16::MAX)) as u16;
+        let workers = if self.may_shrink { workers } else { workers.min(self.buffers) };
+        let least = if self.may_shrink { FEWEST_BUFFERS } else { 1 };
+        let buffers = (self.buffers / workers).max(least);
+        (workers.into(), Size { buffers, ..self })
+    }
+
+    /// One buffer, for work without a ring.
+    pub fn for_calls(self) -> Size {
+        Size { buffers: 1, ..self }
+    }
+
+    /// The marks over rings that came out with so many buffers.
+    pub fn marks(&self, buffers: u32) -> Result<Marks, MarksError> {
         let block = u64::from(self.block_bytes);
         let ring = u64::from(buffers) * block;
         Marks::new(self.high_water.unwrap_or(ring), self.low_water, block, ring)
@@ -108,7 +125,7 @@ mod tests {
 
     fn check(typed: Typed, block: u64, buffers: u16, high: u64, low: u64) {
         let size = typed.resolve().unwrap();
-        let marks = size.marks(size.buffers).unwrap();
+        let marks = size.marks(size.buffers.into()).unwrap();
         let got = (u64::from(size.block_bytes), size.buffers, marks.high_bytes(), marks.low_bytes());
         assert_eq!(got, (block, buffers, high, low), "{typed:?}");
     }

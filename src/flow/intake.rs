@@ -38,7 +38,7 @@ impl Pump {
             return Intake::Wait(at);
         }
         let Some(&slot) = self.free.last() else {
-            self.level.hold(now);
+            self.level.hold(u64::from(block.len), now);
             return Intake::Idle;
         };
         if !self.level.admit(u64::from(block.len), now) {

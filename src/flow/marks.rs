@@ -175,9 +175,10 @@ impl Level {
         self.stats.peak_bytes = self.stats.peak_bytes.max(self.in_flight_bytes);
     }
 
-    /// Gives back `bytes` that were admitted and never came: the source ended first.
-    pub fn give_back(&mut self, bytes: u64, now: Duration) {
-        self.release(bytes, now);
+    /// Gives back `bytes` that were admitted and will not be written: the source ended first, or
+    /// the pump did. True where that opens admission again.
+    pub fn give_back(&mut self, bytes: u64, now: Duration) -> bool {
+        self.release(bytes, now)
     }
 
     /// A write completion: `bytes` have reached the target. True where it is a drain event, the

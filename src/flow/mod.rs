@@ -2,8 +2,8 @@
 //!
 //! Knows the marks, the slots, the extents, the pace. Must not know I/O, clocks, threads or async:
 //! time is an argument (a `Duration` since the run began) and every operation is carried out by a
-//! driver, which tells the [`Pump`] what became of it. The drivers are `engine::ring` and
-//! `engine::plain` in production and the simulator of `tests/sim/` in tests.
+//! driver, which tells the [`Pump`] what became of it. The drivers are `engine::ring`,
+//! `engine::plain` and `engine::inline` in production and the simulator of `tests/sim/` in tests.
 
 mod caller;
 mod extents;
@@ -13,6 +13,7 @@ mod outlet;
 mod pace;
 mod pump;
 mod shape;
+mod shared;
 mod slot;
 mod steps;
 
@@ -22,4 +23,5 @@ pub use marks::{Level, LevelStats, Marks, MarksError};
 pub use pace::Pace;
 pub use pump::Pump;
 pub use shape::{Length, Shape, Side, Visibility};
+pub use shared::SharedLevel;
 pub use steps::{Failure, Intake, Outlet, Progress, Reason, Transfer};

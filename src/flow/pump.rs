@@ -9,12 +9,14 @@
 //! in `outlet`, a caller's hand at one end in `caller`.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::extents::{Extents, Holes};
 use super::marks::{Level, LevelStats};
 use super::pace::Pace;
 use super::shape::{Length, Shape};
+use super::shared::{PumpLevel, SharedLevel};
 use super::slot::{Slot, State};
 use super::steps::{Failure, Progress, Reason, Transfer};
 
@@ -26,7 +28,7 @@ pub struct Pump {
     pub(super) free: Vec<u16>,
     /// the slots that are not free, by offset
     pub(super) order: VecDeque<u16>,
-    pub(super) level: Level,
+    pub(super) level: PumpLevel,
     pub(super) extents: Extents,
     pub(super) pace: Option<Pace>,
     pub(super) reads_in_flight: u16,
@@ -48,11 +50,25 @@ pub struct Pump {
 }
 
 impl Pump {
-    /// A pump at the start of the stream.
+    /// A pump at the start of the stream, with a level of its own.
     pub fn new(shape: Shape) -> Pump {
-        assert!(shape.slots > 0 && shape.block_bytes > 0, "a ring has at least one block");
         let ring = u64::from(shape.slots) * u64::from(shape.block_bytes);
         assert!(shape.marks.high_bytes() <= ring, "high-water mark <= ring bytes");
+        let level = PumpLevel::Own(Level::new(shape.marks));
+        Pump::with(shape, level)
+    }
+
+    /// A pump at the start of the stream that shares a level with others. The level's marks hold,
+    /// the shape's are not looked at. Once it is finished, [`Pump::leave`] lets others have what
+    /// it still holds.
+    pub fn under(mut shape: Shape, level: Arc<SharedLevel>) -> Pump {
+        shape.marks = level.marks();
+        assert!(u64::from(shape.block_bytes) <= shape.marks.high_bytes(), "block <= high-water mark");
+        Pump::with(shape, PumpLevel::shared(level))
+    }
+
+    fn with(shape: Shape, level: PumpLevel) -> Pump {
+        assert!(shape.slots > 0 && shape.block_bytes > 0, "a ring has at least one block");
         let Shape { source, target, .. } = shape;
         let direct_in_order = [source, target].iter().any(|side| side.ordered && side.align > 1);
         assert!(!direct_in_order, "what is in order can't begin a sector again");
@@ -70,7 +86,7 @@ impl Pump {
             slots: vec![Slot::free(); usize::from(shape.slots)],
             free: (0..shape.slots).rev().collect(),
             order: VecDeque::with_capacity(usize::from(shape.slots)),
-            level: Level::new(shape.marks),
+            level,
             extents,
             pace: shape.limit_bytes_per_s.map(Pace::new),
             reads_in_flight: 0,
@@ -161,6 +177,13 @@ impl Pump {
         self.cancelled = true;
     }
 
+    /// Gives back what it still has of the level, where it ended early: nothing more is written.
+    /// It must be finished. Again, it does nothing.
+    pub fn leave(&mut self, now: Duration) {
+        assert!(self.is_finished(), "what is on its way to the target is in flight");
+        self.level.leave(now);
+    }
+
     // ---- what is to be seen ----
 
     /// Operations handed out and not completed.
@@ -203,6 +226,18 @@ impl Pump {
         self.cancelled
     }
 
+    /// Whether the level refused it when it asked last, so that it is to ask again once
+    /// [`SharedLevel::take_opened`] says so. Never under a level of its own, where it is to ask
+    /// again after each completion.
+    pub fn is_refused(&self) -> bool {
+        self.level.is_refused()
+    }
+
+    /// Whether it was refused and held nothing then: no completion of its own lets it in.
+    pub fn is_starved(&self) -> bool {
+        self.level.is_starved()
+    }
+
     /// What it was made with.
     pub fn shape(&self) -> &Shape {
         &self.shape
@@ -214,11 +249,11 @@ impl Pump {
             completed_bytes: self.completed_bytes,
             hole_bytes: self.hole_bytes,
             level_bytes: self.level.in_flight_bytes(),
-            held: self.level.is_held(),
+            held: self.level.holds(),
         }
     }
 
-    /// What the level has seen until `now`.
+    /// What the level has seen until `now`, from all that share it.
     pub fn level_stats(&self, now: Duration) -> LevelStats {
         self.level.stats(now)
     }

@@ -94,7 +94,7 @@ pub struct Progress {
     pub completed_bytes: u64,
     /// bytes of holes that were neither read nor written
     pub hole_bytes: u64,
-    /// in-flight bytes
+    /// in-flight bytes of this pump
     pub level_bytes: u64,
     /// whether backpressure holds the reader
     pub held: bool,

@@ -22,8 +22,16 @@ pub struct Run {
     pub outcome: Outcome,
     /// bytes that reached the target
     pub bytes: u64,
-    /// files finished
+    /// files finished, directories not counted
     pub files: u64,
+    /// directories finished
+    pub directories: u64,
+    /// files that were left alone, as they were there already
+    pub skipped: u64,
+    /// what was deleted from the target
+    pub deleted: u64,
+    /// how many failures there were
+    pub failures: u64,
     /// wall-clock time, in seconds
     pub elapsed_s: f64,
     /// see [`throughput_bytes_per_s`]
@@ -38,7 +46,7 @@ pub struct Run {
     pub latency: Latency,
     /// what the process used
     pub process: Process,
-    /// every failure, in the order met
+    /// every failure, sorted by path
     pub errors: Vec<Failure>,
     /// what the user should know and is no failure, a sentence each
     pub notes: Vec<String>,
@@ -147,6 +155,12 @@ pub struct Failure {
     /// the path's bytes in hex, only where it is not UTF-8
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path_bytes: Option<String>,
+    /// the other end of the copy, or the attribute's name, only where it takes both to understand
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other: Option<String>,
+    /// its bytes in hex, only where it is not UTF-8
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_bytes: Option<String>,
     /// the name of the operation, see [`crate::error::Op::name`]
     pub op: &'static str,
     /// where, in bytes from the start of the file
@@ -180,11 +194,11 @@ impl From<&Histograms> for Latency {
 
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Failure {
-        let bytes = error.path.as_os_str().as_bytes();
-        let hex = || bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         Failure {
             path: error.path.to_string_lossy().into_owned(),
-            path_bytes: error.path.to_str().is_none().then(hex),
+            path_bytes: hex_unless_text(&error.path),
+            other: error.other.as_ref().map(|other| other.to_string_lossy().into_owned()),
+            other_bytes: error.other.as_deref().and_then(hex_unless_text),
             op: error.op.name(),
             offset: error.offset,
             errno: error.errno().map(symbol),
@@ -196,6 +210,11 @@ impl From<&Error> for Failure {
 /// Bytes a second over the whole run; 0 where no time has passed.
 pub fn throughput_bytes_per_s(bytes: u64, elapsed: Duration) -> f64 {
     if elapsed.is_zero() { 0.0 } else { bytes as f64 / elapsed.as_secs_f64() }
+}
+
+fn hex_unless_text(path: &std::path::Path) -> Option<String> {
+    let bytes = path.as_os_str().as_bytes();
+    path.to_str().is_none().then(|| bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn symbol(errno: i32) -> String {
@@ -217,6 +236,8 @@ mod tests {
         let failure = Failure {
             path: "/mnt/a".into(),
             path_bytes: None,
+            other: None,
+            other_bytes: None,
             op: "write",
             offset: Some(4096),
             errno: Some("EIO".into()),
@@ -243,6 +264,13 @@ mod tests {
         let failure = Failure::from(&Error::new(Op::Stat, path, Cause::Errno(libc::ENOENT)));
         assert_eq!(failure.path, "caf\u{fffd}");
         assert_eq!(failure.path_bytes.as_deref(), Some("636166e9"));
+    }
+
+    #[test]
+    fn a_failure_of_two_names_has_both() {
+        let error = Error::new(Op::MakeLink, "b", Cause::Errno(libc::EMLINK)).with("a");
+        let failure = Failure::from(&error);
+        assert_eq!((failure.path.as_str(), failure.other.as_deref()), ("b", Some("a")));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::mpsc::sync_channel;
 
 use nix::errno::Errno;
 
-use crate::engine::{Choice, Edge, End, Engine, Flow, Meter, Typed};
+use crate::engine::{Choice, Edge, End, Engine, Flow, Ledger, Meter, Typed};
 use crate::error::{Cause, Error, Op};
 use crate::flow::{Holes, Length, Pump, Shape, Side, Visibility};
 use crate::sys;
@@ -68,9 +68,10 @@ pub(super) fn start(
             Ok(engine) => engine,
             Err(error) => return drop(tell.send(Err(error))),
         };
-        let marks = size.marks(engine.arena().buffers()).expect("the arena is as large as asked for");
+        let marks = size.marks(engine.arena().buffers().into()).expect("the arena is as large as asked for");
         let pump = Pump::new(shape(&engine, marks, &opened, direction));
-        let flow = Arc::new(Flow::new(pump, engine.arena(), &cancel, &Arc::new(Meter::default()), None));
+        let ledger = Ledger::new(marks, &Arc::new(Meter::default()), None);
+        let flow = Arc::new(Flow::new(pump, engine.arena(), &cancel, &ledger));
         if tell.send(Ok(Arc::clone(&flow))).is_ok() {
             done(run(&engine, flow, opened, direction, options.sync));
         }

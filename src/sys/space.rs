@@ -47,6 +47,12 @@ pub enum FileSystem {
     Tmpfs,
     /// a file system in user space
     Fuse,
+    /// NFS
+    Nfs,
+    /// SMB, of any version
+    Cifs,
+    /// Ceph
+    Ceph,
     /// any other
     Other,
 }
@@ -61,6 +67,9 @@ pub fn file_system(fd: BorrowedFd<'_>) -> Result<(FileSystem, u64), Errno> {
         FsType(0x9123_683E) => FileSystem::Btrfs,
         FsType(0x0102_1994) => FileSystem::Tmpfs,
         FsType(0x6573_5546) => FileSystem::Fuse,
+        FsType(0x6969) => FileSystem::Nfs,
+        FsType(0xFF53_4D42 | 0xFE53_4D42) => FileSystem::Cifs,
+        FsType(0x00C3_6400) => FileSystem::Ceph,
         _ => FileSystem::Other,
     };
     Ok((kind, free))

@@ -2,18 +2,17 @@
 
 use std::ffi::OsStr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::linkat;
 
-/// A new unnamed file in `directory`, open for reading and writing. `mode` is subject to the
+/// A new unnamed file in the directory `path` below `directory`, open for reading and writing. `mode` is subject to the
 /// umask. EOPNOTSUPP, EISDIR or ENOENT where the file system or the kernel has none.
-pub fn unnamed(directory: &Path, mode: u32) -> Result<OwnedFd, Errno> {
+pub fn unnamed(directory: BorrowedFd<'_>, path: &OsStr, mode: u32) -> Result<OwnedFd, Errno> {
     let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
-    open(directory, flags, Mode::from_bits_truncate(mode))
+    openat(directory, path, flags, Mode::from_bits_truncate(mode))
 }
 
 /// Gives the unnamed file its name. EEXIST where the name is taken, never replaced.

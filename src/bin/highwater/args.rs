@@ -1,9 +1,10 @@
 //! The command line as typed. What it means is `meaning`'s business.
 
-use std::ffi::OsString;
+pub mod copy;
+
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use highwater::units::{parse_rate, parse_size};
 
 /// Copies files, devices and pipes through a fixed ring of registered buffers, with backpressure.
@@ -16,50 +17,23 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Copy one file, block device or pipe
-    #[command(after_help = COPY_EXAMPLES)]
-    Copy(Copy),
+    /// Print a script that completes this command's options in a shell
+    #[command(display_order = 1)]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print this command's manual page
+    #[command(display_order = 1)]
+    Man {
+        /// That of a job: copy
+        job: Option<String>,
+    },
 }
 
-const COPY_EXAMPLES: &str = "\
-Examples:
-  highwater copy disk.img /srv/backup/             a file, durable once the prompt is back
-  highwater copy --progress always vm.img new.img  with a progress line in a log, too
-  highwater copy image.raw /dev/sdb                onto a device, never past the image's end
-  pg_dump db | highwater copy - dump.sql           from a pipe
-  highwater copy --limit-rate 20M/s big slow/      leave something for others
-  highwater copy --json - --latency a b            what happened, for a program and for you
-
-Exit status: 0 done; 1 failed, and the message says where; 2 bad usage; 128 + n stopped by signal n.";
-
-#[derive(Debug, Args)]
-pub struct Copy {
-    /// File, block device or FIFO; - is standard input
-    pub source: OsString,
-    /// File, directory, block device or FIFO; - is standard output
-    pub target: OsString,
-    #[command(flatten)]
-    pub file: FileOptions,
-    #[command(flatten)]
-    pub engine: EngineOptions,
-    #[command(flatten)]
-    pub output: OutputOptions,
-}
-
-/// How the file comes to be.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Copying")]
-pub struct FileOptions {
-    /// What exit status 0 promises: all is on stable storage (end, file), or with the kernel (none)
-    #[arg(long, value_name = "WHEN", default_value = "end")]
-    pub sync: Sync,
-    /// Holes: keep the source's, make one of every run of zeros, or none
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub sparse: When,
-    /// Share the source's blocks where the file system can (auto), or fail (always), or copy (never)
-    #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true,
-          default_value = "auto", default_missing_value = "always")]
-    pub reflink: When,
+/// The definition of the whole command. `copy` is defined, and read, in a module of its own.
+pub fn command() -> clap::Command {
+    Arguments::command().subcommand(copy::command())
 }
 
 /// The ring, its marks and how it is driven: the same for every job.
@@ -87,15 +61,18 @@ pub struct EngineOptions {
     /// io_uring (ring), pread and pwrite (plain), or whatever is possible (auto)
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     pub engine: Engine,
+    /// Files of a tree that are copied at the same time [default: as many as there are CPUs, 8 at most]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<u32>,
 }
 
 /// What is shown.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputOptions {
-    /// A progress line on standard error: on a terminal (auto), always, or never
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub progress: When,
+    /// A progress line on standard error: on a terminal (auto), always, or never [default: auto]
+    #[arg(long, value_name = "WHEN")]
+    pub progress: Option<When>,
     /// Say nothing but errors
     #[arg(short, long)]
     pub quiet: bool,
@@ -118,13 +95,6 @@ pub enum When {
     Auto,
     Always,
     Never,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Sync {
-    End,
-    File,
-    None,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -1,21 +1,42 @@
 //! `highwater`: the command line. No copying happens here.
 
+mod argmatch;
 mod args;
+mod display;
+mod getopt;
+mod manual;
 mod meaning;
 mod monitor;
 mod outputs;
+mod program;
 mod quote;
 mod run;
+mod summary;
+mod voice;
 mod words;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
+
+use args::Command;
+use program::Program;
 
 fn main() -> ExitCode {
     abort_on_broken_invariants();
-    match args::Arguments::parse().command {
-        args::Command::Copy(typed) => run::copy(&typed),
+    let mut args = std::env::args_os();
+    let program = Program::called(args.next().as_deref());
+    let mut args = args.peekable();
+    if program.is_cp() {
+        return run::copy(args, program);
+    }
+    if args.next_if(|job| job == "copy").is_some() {
+        return run::copy(args, program);
+    }
+    let matches = args::command().get_matches();
+    match args::Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command {
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { job } => manual::man(job.as_deref()),
     }
 }
 

@@ -1,58 +1,143 @@
 //! What was typed, turned into a job. The only place where an option's name meets the library.
 
-use std::ffi::OsStr;
+mod backup;
+mod files;
+
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use highwater::copy::{Direct, Job, Name, Reflink, Sparse, Sync};
+use highwater::copy::{Direct, Job, Name, Options, Sync, TargetIs};
 use highwater::engine::{Choice, Typed};
 use highwater::flow::MarksError;
 use highwater::units::format_bytes;
 
-use crate::args::{self, When};
+use crate::args::copy::Copy;
+use crate::args::{self, EngineOptions, When};
+use crate::program::{Program, Usage};
+use crate::quote::quote;
+use files::Decoded;
 
-/// Bad usage: a message, exit status 2.
-pub type Usage = String;
+/// What the environment says beside the command line.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// POSIXLY_CORRECT is set
+    pub posixly_correct: bool,
+    /// VERSION_CONTROL
+    pub version_control: Option<OsString>,
+    /// SIMPLE_BACKUP_SUFFIX
+    pub simple_backup_suffix: Option<OsString>,
+}
 
-/// The job of `highwater copy`.
-pub fn copy(typed: &args::Copy) -> Result<Job, Usage> {
+/// A tree has more to gain from many workers than a disk has to lose by them.
+const MOST_JOBS: usize = 8;
+
+impl Environment {
+    /// That of this process.
+    pub fn of_process() -> Environment {
+        Environment {
+            posixly_correct: std::env::var_os("POSIXLY_CORRECT").is_some(),
+            version_control: std::env::var_os("VERSION_CONTROL"),
+            simple_backup_suffix: std::env::var_os("SIMPLE_BACKUP_SUFFIX"),
+        }
+    }
+}
+
+/// The job of `highwater copy`, or of cp. `warn` is told at once of what is ignored.
+pub fn copy(
+    typed: &Copy,
+    program: Program,
+    environment: &Environment,
+    warn: impl Fn(&str),
+) -> Result<Job, Usage> {
+    let mut decoded = Decoded::default();
+    decoded.options.sync = if program.is_cp() { Sync::None } else { Sync::End };
+    decoded.options.as_cp = program.is_cp();
+    for option in &typed.options {
+        if option.name == "context" && option.value.is_some() {
+            warn("warning: ignoring --context; it requires an SELinux-enabled kernel");
+        }
+        decoded.apply(option)?;
+    }
+    let asked = decoded.finish(environment)?;
+    let (sources, target) = names(typed, &asked, program)?;
     let engine = &typed.engine;
     if engine.limit_rate == Some(0) {
-        return Err("--limit-rate must be larger than 0".into());
+        return Err(Usage::new("--limit-rate must be larger than 0"));
     }
-    if typed.file.reflink == When::Always && typed.file.sparse != When::Auto {
-        return Err("--reflink can be used only with --sparse=auto".into());
+    if engine.jobs == Some(0) {
+        return Err(Usage::new("--jobs must be larger than 0"));
     }
-    if typed.target == "-" && typed.output.json.as_deref() == Some(Path::new("-")) {
-        return Err("standard output can't take both the copy and --json -".into());
+    if target == Name::Standard && typed.output.json.as_deref() == Some(Path::new("-")) {
+        return Err(Usage::new("standard output can't take both the copy and --json -"));
     }
-    let size = Typed {
-        block_bytes: engine.block_size,
-        buffers: engine.buffers,
-        high_water: match engine.high_water {
-            Some(args::Mark::Bytes(bytes)) => Some(bytes),
-            Some(args::Mark::Auto) | None => None,
-        },
-        low_water: engine.low_water,
+    let options = Options {
+        direct: when(engine.direct, [Direct::Auto, Direct::Always, Direct::Never]),
+        through_dangling: environment.posixly_correct,
+        ..asked.options
     };
     Ok(Job {
-        source: name(&typed.source),
-        target: name(&typed.target),
-        size: size.resolve().map_err(contradiction)?,
+        sources,
+        target,
+        jobs: jobs(engine.jobs, &options),
+        options,
+        size: size(engine)?,
         engine: match engine.engine {
             args::Engine::Auto => Choice::Auto,
             args::Engine::Ring => Choice::Ring,
             args::Engine::Plain => Choice::Plain,
         },
-        direct: when(engine.direct, [Direct::Auto, Direct::Always, Direct::Never]),
-        sparse: when(typed.file.sparse, [Sparse::Auto, Sparse::Always, Sparse::Never]),
-        reflink: when(typed.file.reflink, [Reflink::Auto, Reflink::Always, Reflink::Never]),
-        sync: match typed.file.sync {
-            args::Sync::End => Sync::End,
-            args::Sync::File => Sync::File,
-            args::Sync::None => Sync::None,
-        },
         limit_bytes_per_s: engine.limit_rate,
     })
+}
+
+/// One worker alone tells of files, and asks, in the order of the tree.
+fn jobs(typed: Option<u32>, options: &Options) -> usize {
+    match typed {
+        Some(typed) => typed as usize,
+        None if options.verbose || options.ask => 1,
+        None => std::thread::available_parallelism().map_or(1, |cpus| cpus.get().min(MOST_JOBS)),
+    }
+}
+
+/// The sources and the target among the operands.
+fn names(typed: &Copy, asked: &files::Asked, program: Program) -> Result<(Vec<Name>, Name), Usage> {
+    let operands = &typed.operands[..];
+    let sources_and_target = match (operands, &asked.target_directory) {
+        ([], _) => return Err(Usage::new("missing file operand")),
+        ([one], None) => {
+            let one = quote(Path::new(one));
+            return Err(Usage::new(format!("missing destination file operand after {one}")));
+        }
+        (_, Some(_)) if asked.options.target_is == TargetIs::Name => {
+            return Err(Usage::bare("cannot combine --target-directory (-t) and --no-target-directory (-T)"));
+        }
+        ([_, _, extra, ..], None) if asked.options.target_is == TargetIs::Name => {
+            return Err(Usage::new(format!("extra operand {}", quote(Path::new(extra)))));
+        }
+        (sources, Some(directory)) => (sources, Name::Path(directory.into())),
+        ([sources @ .., target], None) => (sources, name(target, !program.is_cp())),
+    };
+    let (sources, target) = sources_and_target;
+    let may_be_standard = !program.is_cp() && sources.len() == 1;
+    let source = |source: &OsString| match asked.strip_slashes {
+        true => name(stripped(source), may_be_standard),
+        false => name(source, may_be_standard),
+    };
+    Ok((sources.iter().map(source).collect(), target))
+}
+
+fn name(typed: &OsStr, may_be_standard: bool) -> Name {
+    match may_be_standard && typed == "-" {
+        true => Name::Standard,
+        false => Name::Path(typed.into()),
+    }
+}
+
+fn stripped(typed: &OsStr) -> &OsStr {
+    use std::os::unix::ffi::OsStrExt;
+    let bytes = typed.as_bytes();
+    let end = bytes.iter().rposition(|&byte| byte != b'/').map_or(bytes.len().min(1), |last| last + 1);
+    OsStr::from_bytes(&bytes[..end])
 }
 
 fn when<T>(typed: When, [auto, always, never]: [T; 3]) -> T {
@@ -63,14 +148,20 @@ fn when<T>(typed: When, [auto, always, never]: [T; 3]) -> T {
     }
 }
 
-fn name(typed: &OsStr) -> Name {
-    match typed == "-" {
-        true => Name::Standard,
-        false => Name::Path(typed.into()),
-    }
+fn size(engine: &EngineOptions) -> Result<highwater::engine::Size, Usage> {
+    let typed = Typed {
+        block_bytes: engine.block_size,
+        buffers: engine.buffers,
+        high_water: match engine.high_water {
+            Some(args::Mark::Bytes(bytes)) => Some(bytes),
+            Some(args::Mark::Auto) | None => None,
+        },
+        low_water: engine.low_water,
+    };
+    typed.resolve().map_err(|error| Usage::new(contradiction(error)))
 }
 
-fn contradiction(error: MarksError) -> Usage {
+fn contradiction(error: MarksError) -> String {
     let size = format_bytes;
     match error {
         MarksError::Zero => "--block-size, --buffers and --high-water must be larger than 0".into(),
@@ -93,3 +184,6 @@ fn contradiction(error: MarksError) -> Usage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

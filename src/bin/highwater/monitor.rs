@@ -1,6 +1,5 @@
 //! Watches a running job from a thread of its own: draws the progress line, answers SIGUSR1.
 
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -9,9 +8,8 @@ use std::time::{Duration, Instant};
 use highwater::engine::{Meter, Seen};
 use highwater::sys::signals;
 use highwater::units::{format_bytes, format_rate};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::args::When;
+use crate::display::Display;
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A line in a log is not drawn over, so there are fewer.
@@ -25,22 +23,12 @@ pub struct Monitor {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Where the line goes.
-enum Display {
-    Terminal(ProgressBar),
-    Log,
-    Nowhere,
-}
-
 impl Monitor {
-    /// Watches `meter`, and shows it as asked.
-    pub fn start(meter: &Arc<Meter>, progress: When) -> Monitor {
-        let is_terminal = std::io::stderr().is_terminal();
-        let display = match (progress, is_terminal) {
-            (When::Never, _) | (When::Auto, false) => Display::Nowhere,
-            (When::Auto | When::Always, true) => Display::Terminal(bar()),
-            (When::Always, false) => Display::Log,
-        };
+    /// Watches `meter`, and shows it on `display`.
+    pub fn start(meter: &Arc<Meter>, display: Display) -> Monitor {
+        if !matches!(display, Display::Nowhere) {
+            meter.want_total();
+        }
         let meter = Arc::clone(meter);
         let (stop, stopped) = channel::<()>();
         let thread = std::thread::spawn(move || {
@@ -55,20 +43,20 @@ impl Monitor {
                 let asked = signals::times_asked();
                 if asked != answered {
                     answered = asked;
-                    print(&display, &text);
+                    display.print(&text);
                 }
                 match &display {
-                    Display::Terminal(bar) => draw(bar, seen, text),
                     Display::Log if logged.elapsed() >= LOG_EVERY || !goes_on => {
                         logged = Instant::now();
-                        print(&display, &text);
+                        display.print(&text);
+                    }
+                    Display::Terminal(_) => {
+                        display.draw(seen.total.map(|total| (seen.completed + seen.holes, total)), text);
                     }
                     Display::Log | Display::Nowhere => {}
                 }
             }
-            if let Display::Terminal(bar) = display {
-                bar.finish_and_clear();
-            }
+            display.clear();
         });
         Monitor { stop: Some(stop), thread: Some(thread) }
     }
@@ -80,32 +68,6 @@ impl Drop for Monitor {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-    }
-}
-
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    bar.set_style(ProgressStyle::with_template("{msg}").expect("a constant"));
-    bar
-}
-
-fn draw(bar: &ProgressBar, seen: Seen, text: String) {
-    let style = match seen.total {
-        Some(total) => {
-            bar.set_length(total);
-            bar.set_position(seen.completed + seen.holes);
-            "[{bar:20}] {msg}"
-        }
-        None => "{msg}",
-    };
-    bar.set_style(ProgressStyle::with_template(style).expect("a constant").progress_chars("=> "));
-    bar.set_message(text);
-}
-
-fn print(display: &Display, text: &str) {
-    match display {
-        Display::Terminal(bar) => bar.println(text),
-        Display::Log | Display::Nowhere => eprintln!("{text}"),
     }
 }
 
@@ -136,15 +98,44 @@ impl Line {
             (false, true) => ", backpressure",
             (false, false) => "",
         };
+        let counted = files(seen);
         let Some(total) = seen.total else {
-            return format!("{}  {}  {level}{state}", format_bytes(done), format_rate(rate));
+            return format!("{counted}{}  {}  {level}{state}", format_bytes(done), format_rate(rate));
         };
         let percent = (done * 100).checked_div(total).unwrap_or(100);
         let left = total.saturating_sub(done) as f64;
         let eta = if rate > 0.0 { clock(left / rate) } else { "-".to_owned() };
         let (done, total, rate) = (format_bytes(done), format_bytes(total), format_rate(rate));
-        format!("{percent}%  {done} of {total}  {rate}  ETA {eta}  {level}{state}")
+        format!("{percent}%  {counted}{done} {} {total}  {rate}  ETA {eta}  {level}{state}", of(seen))
     }
+}
+
+/// Of a tree, how many files are done.
+fn files(seen: Seen) -> String {
+    let done = grouped(seen.files);
+    match seen.total_files {
+        Some(0 | 1) if seen.total_is_final => String::new(),
+        Some(total) => format!("{done} {} {} files  ", of(seen), grouped(total)),
+        None if seen.files < 2 => String::new(),
+        None => format!("{done} files  "),
+    }
+}
+
+fn of(seen: Seen) -> &'static str {
+    if seen.total_is_final { "of" } else { "of at least" }
+}
+
+/// `1,234,567`
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// Seconds as `1:02:03` or `2:03`.
@@ -165,17 +156,29 @@ mod tests {
         let seen = Seen {
             total: Some(1000 << 20),
             completed: 250 << 20,
-            holes: 0,
             level: 4 << 20,
             high_water: 4 << 20,
             held: true,
-            syncing: false,
+            total_is_final: true,
+            ..Seen::default()
         };
         let text = Line::new().text(seen);
         assert!(text.starts_with("25%  250 MiB of 1000 MiB  "), "{text}");
         assert!(text.ends_with("  4 MiB/4 MiB in flight, backpressure"), "{text}");
         let unknown = Line::new().text(Seen { total: None, syncing: true, ..seen });
         assert!(unknown.starts_with("250 MiB  ") && unknown.ends_with(", syncing"), "{unknown}");
+    }
+
+    #[test]
+    fn the_line_of_a_tree_counts_files_and_says_where_the_end_is_not_in_sight() {
+        let (total, completed) = (Some(1000 << 20), 120 << 20);
+        let seen = Seen { total, completed, files: 1234, total_files: Some(10_000), ..Seen::default() };
+        let text = Line::new().text(seen);
+        let expected = "12%  1,234 of at least 10,000 files  120 MiB of at least 1000 MiB  ";
+        assert!(text.starts_with(expected), "{text}");
+        let text = Line::new().text(Seen { total_is_final: true, ..seen });
+        assert!(text.starts_with("12%  1,234 of 10,000 files  120 MiB of 1000 MiB  "), "{text}");
+        assert_eq!([grouped(0), grouped(999), grouped(1_234_567)], ["0", "999", "1,234,567"]);
     }
 
     #[test]

@@ -29,6 +29,16 @@ pub fn quote(path: &Path) -> String {
     quoted.text + "'"
 }
 
+/// The same, but as it is where a shell would read that back, too.
+pub fn quote_if_needed(path: &Path) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"%+,-./:@_]{}".contains(byte) || *byte >= 0x80;
+    let bytes = path.as_os_str().as_bytes();
+    match path.to_str().filter(|_| !bytes.is_empty() && bytes.iter().all(plain)) {
+        Some(text) => text.to_owned(),
+        None => quote(path),
+    }
+}
+
 /// Text inside an open quotation, `'` or `$'`.
 struct Quoted {
     text: String,

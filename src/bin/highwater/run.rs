@@ -1,147 +1,136 @@
-//! A job from its options to its exit status.
+//! A job from its command line to its exit status.
 
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use highwater::copy::{self, Method, Report, Watch};
+use highwater::copy::{self, Job, Name, Report, Watch};
 use highwater::engine::Meter;
-use highwater::report::{self, Run};
+use highwater::error::{errno_of, strerror};
+use highwater::report;
 use highwater::sys::cancel::Cancel;
-use highwater::sys::{process, signals};
+use highwater::sys::signals;
 use highwater::units::{format_bytes, format_rate};
 
-use crate::args::{self, When};
+use crate::args::When;
+use crate::args::copy::{Copy, Request};
+use crate::display::Display;
+use crate::meaning::Environment;
 use crate::monitor::Monitor;
 use crate::outputs::Outputs;
-use crate::{meaning, words};
+use crate::program::{Program, Usage};
+use crate::summary::summary;
+use crate::voice::{Manner, Voice};
+use crate::{args, manual, meaning};
 
 const FAILED: u8 = 1;
-const USAGE: u8 = 2;
 
-/// `highwater copy`
-pub fn copy(typed: &args::Copy) -> ExitCode {
-    let job = match meaning::copy(typed) {
-        Ok(job) => job,
-        Err(usage) => {
-            return say_and(USAGE, &format!("{usage}\nTry 'highwater copy --help' for more information."));
+/// `highwater copy`, or cp.
+pub fn copy(args: impl Iterator<Item = OsString>, program: Program) -> ExitCode {
+    let environment = Environment::of_process();
+    let request = args::copy::read(args, program, environment.posixly_correct);
+    let copied = request.and_then(|request| match request {
+        Request::Help => Ok(print(program, &manual::copy_help(program))),
+        Request::Version => Ok(print(program, &manual::version(program))),
+        Request::Copy(typed) => {
+            let job = meaning::copy(&typed, program, &environment, |message| say(program, message))?;
+            Ok(carry_out(&typed, &job, program))
         }
-    };
-    let mut outputs = match Outputs::open(&typed.output) {
+    });
+    copied.unwrap_or_else(|usage: Usage| {
+        say(program, &usage.text(program));
+        ExitCode::from(program.usage_status())
+    })
+}
+
+/// Text that was asked for.
+pub fn print(program: Program, text: &str) -> ExitCode {
+    let mut stdout = io::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(program, &format!("write error: {}", strerror(errno_of(&error)))),
+    }
+}
+
+fn carry_out(typed: &Copy, job: &Job, program: Program) -> ExitCode {
+    let output = &typed.output;
+    let mut outputs = match Outputs::open(output) {
         Ok(outputs) => outputs,
-        Err(message) => return say_and(FAILED, &message),
+        Err(message) => return failed(program, &message),
     };
     let cancel = match Cancel::new().and_then(|cancel| signals::install(&cancel).map(|()| cancel)) {
         Ok(cancel) => cancel,
-        Err(errno) => return say_and(FAILED, &format!("cannot start: {}", errno.desc())),
+        Err(errno) => return failed(program, &format!("cannot start: {}", errno.desc())),
     };
+    let progress = match output.progress {
+        _ if output.quiet => When::Never,
+        Some(typed) => typed,
+        None if program.is_cp() => When::Never,
+        None => When::Auto,
+    };
+    let display = Display::new(progress);
+    let manner = Manner {
+        program,
+        quiet: output.quiet,
+        verbose: job.options.verbose,
+        dry_run: job.options.dry_run,
+        output_taken: job.target == Name::Standard || output.json.as_deref() == Some(Path::new("-")),
+    };
+    let voice = Voice::new(manner, display.clone());
     let meter = Arc::new(Meter::default());
-    let progress = if typed.output.quiet { When::Never } else { typed.output.progress };
-    let monitor = Monitor::start(&meter, progress);
-    let watch = Watch { cancel, meter: Arc::clone(&meter), intervals: outputs.intervals() };
-    let report = copy::copy(&job, watch);
+    let monitor = Monitor::start(&meter, display);
+    let watch = Watch {
+        cancel,
+        meter: Arc::clone(&meter),
+        intervals: outputs.intervals(),
+        witness: &voice,
+        keep_errors: output.json.is_some(),
+    };
+    let report = copy::copy(job, watch);
     drop(monitor);
 
-    let status = tell(&report, &job, &meter, typed);
-    let latency = report.finished.as_ref().map(|finished| &finished.latency);
-    match outputs.finish(&summary(&report, &job), latency.unwrap_or(&Default::default())) {
-        Ok(()) => status,
-        Err(message) if status == ExitCode::SUCCESS => say_and(FAILED, &message),
-        Err(message) => {
-            say(&message);
-            status
+    let ends = [voice.finish(), outputs.finish(&summary(&report), &report.latency)];
+    let mut status = status(&report, &voice, program);
+    for message in ends.into_iter().filter_map(Result::err) {
+        voice.say(&message);
+        if status == 0 {
+            status = FAILED;
         }
     }
-}
-
-/// Says what is to be said, and with which status to leave.
-fn tell(report: &Report, job: &copy::Job, meter: &Meter, typed: &args::Copy) -> ExitCode {
-    if !typed.output.quiet {
-        report.notes.iter().for_each(|note| say(&words::note(note, job)));
-    }
-    let total = meter.look().total;
-    for error in &report.errors {
-        say(&words::error(error, job));
-    }
-    if report.finished.is_some() && !report.complete && !report.interrupted {
-        let advice = report.errors.first().and_then(words::advice);
-        let advice = advice.map(|advice| format!("; {advice}")).unwrap_or_default();
-        say(&format!("{}{advice}", words::remains(report, total)));
-    }
-    if let (true, Some(signal)) = (report.interrupted, signals::stopped_by()) {
-        let remains = match report.finished {
-            Some(_) => words::remains(report, total),
-            None => "nothing was written".to_owned(),
-        };
-        say(&format!("stopped by {}: {remains}", signals::name(signal)));
-        return ExitCode::from(128 + signal as u8);
-    }
-    if !report.complete {
-        return ExitCode::from(FAILED);
-    }
-    if typed.output.progress == When::Always && !typed.output.quiet {
+    if status == 0 && output.progress == Some(When::Always) && !output.quiet {
         let rate = report::throughput_bytes_per_s(report.bytes, report.elapsed);
         let seconds = report.elapsed.as_secs_f64();
-        say(&format!("{} in {seconds:.2} s, {}", format_bytes(report.bytes), format_rate(rate)));
+        voice.say(&format!("{} in {seconds:.2} s, {}", format_bytes(report.bytes), format_rate(rate)));
     }
-    ExitCode::SUCCESS
-}
-
-fn say(message: &str) {
-    eprintln!("highwater: {message}");
-}
-
-fn say_and(status: u8, message: &str) -> ExitCode {
-    say(message);
     ExitCode::from(status)
 }
 
-/// The run as reports show it.
-fn summary(report: &Report, job: &copy::Job) -> Run {
-    let used = process::usage();
-    let (block_bytes, buffers) = report.ring.unwrap_or_default();
-    let level = report.finished.as_ref().map(|finished| finished.level).unwrap_or_default();
-    let latency = report.finished.as_ref().map(|finished| report::Latency::from(&finished.latency));
-    Run {
-        schema: report::SCHEMA,
-        command: report::Command::Copy,
-        outcome: match (report.interrupted, report.complete) {
-            (true, _) => report::Outcome::Interrupted,
-            (false, true) => report::Outcome::Ok,
-            (false, false) => report::Outcome::Failed,
-        },
-        bytes: report.bytes,
-        files: u64::from(report.complete),
-        elapsed_s: report.elapsed.as_secs_f64(),
-        throughput_bytes_per_s: report::throughput_bytes_per_s(report.bytes, report.elapsed),
-        ring: report::Ring {
-            block_bytes: block_bytes.into(),
-            buffers: buffers.into(),
-            registered: report.registered,
-        },
-        flow: report::Flow {
-            high_water_bytes: report.marks.map_or(0, |marks| marks.high_bytes()),
-            low_water_bytes: report.marks.map_or(0, |marks| marks.low_bytes()),
-            peak_in_flight_bytes: level.peak_bytes,
-            backpressure_events: level.backpressure_events,
-            drain_events: level.drain_events,
-            paused_s: level.paused.as_secs_f64(),
-        },
-        path: report::Path {
-            method: match report.method {
-                Method::Ring => report::Method::Ring,
-                Method::Plain => report::Method::Plain,
-                Method::Clone => report::Method::Clone,
-            },
-            source_direct: report.source_direct,
-            target_direct: report.target_direct,
-        },
-        latency: latency.unwrap_or_default(),
-        process: report::Process {
-            peak_rss_bytes: used.peak_rss_bytes,
-            user_s: used.user.as_secs_f64(),
-            system_s: used.system.as_secs_f64(),
-        },
-        errors: report.errors.iter().map(report::Failure::from).collect(),
-        notes: report.notes.iter().map(|note| words::note(note, job)).collect(),
+/// With which status to leave. Says which signal stopped the copy; its failures have been told.
+fn status(report: &Report, voice: &Voice, program: Program) -> u8 {
+    let Some(signal) = signals::stopped_by().filter(|_| report.interrupted) else {
+        return match report.complete() {
+            true => 0,
+            // A wrong command line, as only a look at TARGET could tell.
+            false if voice.heard_usage() => program.usage_status(),
+            false => FAILED,
+        };
+    };
+    if !program.is_cp() {
+        let whole = (report.files > 0).then(|| format!("{} files are complete", report.files));
+        let told: Vec<_> = whole.into_iter().chain(voice.stopped()).collect();
+        let told = if told.is_empty() { "nothing was written".to_owned() } else { told.join("; ") };
+        voice.say(&format!("stopped by {}: {told}", signals::name(signal)));
     }
+    128 + signal as u8
+}
+
+fn say(program: Program, message: &str) {
+    eprintln!("{}: {message}", program.name());
+}
+
+fn failed(program: Program, message: &str) -> ExitCode {
+    say(program, message);
+    ExitCode::from(FAILED)
 }

@@ -1,48 +1,136 @@
-//! Errors and notes in words, as GNU cp says them, with advice where there is some.
+//! Errors, warnings and questions in words: GNU cp's where it has some, ours with advice elsewhere.
 
 use std::fmt::Write;
+use std::path::Path;
 
-use highwater::copy::{Job, Left, Note, Report};
+use highwater::copy::{Left, Question, Remains, Warning};
 use highwater::engine;
 use highwater::error::{Cause, Error, Op, strerror};
 use highwater::units::format_bytes;
 
-use crate::quote::quote;
+use crate::program::Program;
+use crate::quote::{quote, quote_if_needed};
 
-/// One line, without the program's name.
-pub fn error(error: &Error, job: &Job) -> String {
+/// A failure in one line, without the program's name.
+pub fn error(error: &Error, program: Program) -> String {
     let path = quote(&error.path);
-    let because = &error.cause;
-    let place = error.offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default();
-    match (error.op, error.cause) {
-        (_, Cause::SameFile) => format!("{} and {path} are the same file", quote(job.source.shown())),
-        (_, Cause::DanglingLink) => format!("not writing through dangling symlink {path}"),
-        (_, Cause::InUse) => format!("{path} is mounted or in use; nothing was written"),
-        (_, Cause::NoDirect) => format!("direct I/O is not possible on {path}"),
-        (_, Cause::TooLarge { source, target }) => format!(
-            "{} ({source} bytes) does not fit onto {path} ({target} bytes); nothing was written",
-            quote(job.source.shown())
-        ),
-        (_, Cause::SourceShrank { expected }) => {
+    let other = quote(error.other.as_deref().unwrap_or(Path::new("-")));
+    match error.cause {
+        Cause::Errno(_) | Cause::WriteZero => operation(error, &path, &other, program),
+        Cause::SourceShrank { expected } => {
+            let place = place(error, Program::Highwater);
             format!("{path} ended{place}, before its {expected} bytes: it was truncated while being copied")
         }
-        (Op::Create, Cause::IsDirectory) => format!("cannot overwrite directory {path} with non-directory"),
-        (_, Cause::IsDirectory) => format!("-r not specified; omitting directory {path}"),
-        (Op::Clone, _) => format!("failed to clone {path} from {}: {because}", quote(job.source.shown())),
-        (Op::Stat, _) => format!("cannot stat {path}: {because}"),
-        (Op::Open, _) => format!("cannot open {path} for reading: {because}"),
-        (Op::Create | Op::Publish, _) => format!("cannot create regular file {path}: {because}"),
-        (Op::Read, _) => format!("error reading {path}{place}: {because}"),
-        (Op::Write, _) => format!("error writing {path}{place}: {because}"),
-        (Op::Allocate, _) => format!("cannot allocate space for {path}: {because}"),
-        (Op::Truncate, _) => format!("cannot set the size of {path}{place}: {because}"),
-        (Op::Seek, _) => format!("cannot lseek {path}{place}: {because}"),
-        (Op::Sync, _) => format!("failed to sync {path}: {because}; what was written may be lost"),
-        (Op::Close, _) => format!("failed to close {path}: {because}"),
-        (Op::Remove, _) => format!("cannot remove {path}: {because}"),
-        (Op::Setup, Cause::NoRing(_)) => format!("{because}; --engine plain does without"),
-        (Op::Setup, _) => format!("cannot set up {}: {because}", error.path.display()),
+        Cause::SameFile => format!("{other} and {path} are the same file"),
+        Cause::TooLarge { source, target } => {
+            format!("{other} ({source} bytes) does not fit onto {path} ({target} bytes); nothing was written")
+        }
+        Cause::NoDirect => format!("direct I/O is not possible on {path}"),
+        Cause::NoClone => format!("failed to clone {path} from {other}: {}", error.cause),
+        Cause::IsDirectory => format!("cannot overwrite directory {path} with non-directory {other}"),
+        Cause::NotDirectory if error.op == Op::MakeParent => {
+            format!("{path} exists but is not a directory")
+        }
+        Cause::NotDirectory if error.op == Op::Delete => {
+            format!("--delete needs directories as sources, which {path} is not; nothing was done")
+        }
+        Cause::NotDirectory => format!("cannot overwrite non-directory {path} with directory {other}"),
+        Cause::ParentsNeedDirectory => "with --parents, the destination must be a directory".to_owned(),
+        Cause::NotRecursive => format!("-r not specified; omitting directory {path}"),
+        Cause::Replaced => format!("skipping file {path}, as it was replaced while being copied"),
+        Cause::Exists => format!("not replacing {path}"),
+        Cause::JustCreated => format!("will not overwrite just-created {path} with {other}"),
+        Cause::ThroughCreatedLink => format!("will not copy {other} through just-created symlink {path}"),
+        Cause::IntoItself => format!("cannot copy a directory, {path}, into itself, {other}"),
+        Cause::HardLinkToDirectory => format!("will not create hard link {path} to directory {other}"),
+        Cause::Cycle => format!("cannot copy cyclic symbolic link {path}"),
+        Cause::UnknownKind => format!("{path} has unknown file type"),
+        Cause::BackupIsSource => format!("backing up {path} might destroy source;  {other} not copied"),
+        Cause::RelativeLink => {
+            let path = quote_if_needed(&error.path);
+            format!("{path}: can make relative symbolic links only in current directory")
+        }
+        Cause::LeadsOutside => format!(
+            "not writing through {path}: it is a symbolic link that leads out of the target; \
+             --remove-destination replaces it"
+        ),
+        Cause::Moved => format!(
+            "{path} was moved while being copied, and not all of it was: copy it again where it is now"
+        ),
+        Cause::EmptySource => format!(
+            "not deleting everything in {other}, as {path} is empty: is it mounted? \
+             rm -r does that if it is meant"
+        ),
+        Cause::TooManyDeletions { found, most } => format!(
+            "not deleting {found} files from {path}, as --max-delete allows {most}: \
+             --dry-run shows which, and nothing was deleted"
+        ),
+        Cause::DanglingLink => format!("not writing through dangling symlink {path}"),
+        Cause::InUse => format!("{path} is mounted or in use; nothing was written"),
+        Cause::NoRing(_) => format!("{}; --engine plain does without", error.cause),
         _ => error.to_string(),
+    }
+}
+
+/// An operation that failed, and the kernel's reason.
+fn operation(error: &Error, path: &str, other: &str, program: Program) -> String {
+    let because = &error.cause;
+    let place = place(error, program);
+    let has_other = error.other.is_some();
+    let what = match error.op {
+        Op::Stat => format!("cannot stat {path}"),
+        Op::Open => format!("cannot open {path} for reading"),
+        Op::Create | Op::Publish => format!("cannot create regular file {path}"),
+        Op::Read => format!("error reading {path}{place}"),
+        Op::Write => format!("error writing {path}{place}"),
+        Op::Allocate => format!("cannot allocate space for {path}"),
+        Op::Truncate if program.is_cp() => format!("failed to extend {path}"),
+        Op::Truncate => format!("cannot set the size of {path}{place}"),
+        Op::Seek => format!("cannot lseek {path}{place}"),
+        Op::SyncFileSystem => format!(
+            "failed to sync the file system of {path}: {because}; what was written there may be lost, \
+             by this copy or by others"
+        ),
+        Op::Sync => return format!("failed to sync {path}: {because}; what was written may be lost"),
+        Op::Close => format!("failed to close {path}"),
+        Op::Remove | Op::Replace | Op::Delete => format!("cannot remove {path}"),
+        Op::Clone => format!("failed to clone {path} from {other}"),
+        Op::Target => format!("target {path}"),
+        Op::TargetDirectory => format!("target directory {path}"),
+        Op::MakeParent => format!("cannot make directory {path}"),
+        Op::StatParent => format!("failed to get attributes of {path}"),
+        Op::SetMode => format!("preserving permissions for {path}"),
+        Op::ClearMode => format!("clearing permissions for {path}"),
+        Op::OpenMode => format!("setting permissions for {path}"),
+        Op::SetTimes => format!("preserving times for {path}"),
+        Op::SetOwner => format!("failed to preserve ownership for {path}"),
+        Op::GetXattr if has_other => format!("getting attribute {other} of {path}"),
+        Op::GetXattr => format!("listing attributes of {path}"),
+        Op::SetXattr if has_other => format!("setting attribute {other} for {path}"),
+        Op::SetXattr => format!("setting attributes for {path}"),
+        Op::MakeDirectory => format!("cannot create directory {path}"),
+        Op::MakeFifo => format!("cannot create fifo {path}"),
+        Op::MakeNode => format!("cannot create special file {path}"),
+        Op::MakeSymlink if has_other => format!("cannot create symbolic link {path} to {other}"),
+        Op::MakeSymlink => format!("cannot create symbolic link {path}"),
+        Op::MakeLink => format!("cannot create hard link {path} to {other}"),
+        Op::ReadLink => format!("cannot read symbolic link {path}"),
+        Op::List => format!("cannot access {path}"),
+        Op::Backup => format!("cannot backup {path}"),
+        Op::Unbackup => format!("cannot un-backup {path}"),
+        Op::Compare if has_other => format!("cannot compare {other} with {path}"),
+        Op::Compare => format!("cannot compare {path}"),
+        Op::Setup => format!("cannot set up {}", error.path.display()),
+        _ => return error.to_string(),
+    };
+    format!("{what}: {because}")
+}
+
+/// Where; cp doesn't tell.
+fn place(error: &Error, program: Program) -> String {
+    match (error.offset, program) {
+        (Some(offset), Program::Highwater) => format!(" at byte {offset}"),
+        _ => String::new(),
     }
 }
 
@@ -58,15 +146,15 @@ pub fn advice(error: &Error) -> Option<&'static str> {
     }
 }
 
-/// What became of an incomplete copy: `3 MiB of 512 MiB were copied; 'b' was cut to 3 MiB`.
-pub fn remains(report: &Report, total: Option<u64>) -> String {
-    let written = report.finished.as_ref().map_or(0, |finished| finished.progress.completed_bytes);
-    let mut text = format_bytes(written);
-    if let Some(total) = total {
+/// What became of an incomplete copy: `3 MiB of 512 MiB were written; 'b' holds the first 3145728
+/// bytes`.
+pub fn remains(remains: &Remains) -> String {
+    let mut text = format_bytes(remains.written);
+    if let Some(total) = remains.total {
         let _ = write!(text, " of {}", format_bytes(total));
     }
-    let target = quote(&report.target);
-    let _ = match report.left {
+    let target = quote(&remains.target);
+    let _ = match remains.left {
         Left::Untouched => write!(text, " were written; {target} is as it was"),
         Left::Nothing => write!(text, " were written; no file is left at {target}"),
         Left::Prefix(left) => write!(text, " were written; {target} holds the first {left} bytes"),
@@ -75,17 +163,53 @@ pub fn remains(report: &Report, total: Option<u64>) -> String {
 }
 
 /// One line, without the program's name.
-pub fn note(note: &Note, job: &Job) -> String {
-    match *note {
-        Note::Engine(engine::Note::NoRing(errno)) => {
-            format!("io_uring is refused ({}); copying with pread and pwrite", strerror(errno))
+pub fn warning(warning: &Warning) -> String {
+    match warning {
+        Warning::Engine(engine::Note::NoRing(errno)) => {
+            format!("io_uring is refused ({}); copying with pread and pwrite", strerror(*errno))
         }
-        Note::Engine(engine::Note::Unregistered(errno)) => {
-            format!("buffers can't be registered ({}); copying without (see ulimit -l)", strerror(errno))
+        Warning::Engine(engine::Note::Unregistered(errno)) => {
+            format!("buffers can't be registered ({}); copying without (see ulimit -l)", strerror(*errno))
         }
-        Note::Grew { from, to } => {
-            let source = quote(job.source.shown());
+        Warning::Grew { source, from, to } => {
+            let source = quote(source);
             format!("{source} grew from {from} to {to} bytes while being copied; all of it was copied")
+        }
+        Warning::SourceTwice { source, is_directory } => {
+            let kind = if *is_directory { "directory" } else { "file" };
+            format!("warning: source {kind} {} specified more than once", quote(source))
         }
     }
 }
+
+/// Without the question mark.
+pub fn question(question: &Question<'_>) -> String {
+    let target = quote(question.target);
+    let mode = question.mode & 0o7777;
+    match (question.unwritable, question.replaces) {
+        (false, _) => format!("overwrite {target}"),
+        (true, true) => format!("replace {target}, overriding mode {mode:04o} ({})", letters(mode)),
+        (true, false) => format!("unwritable {target} (mode {mode:04o}, {}); try anyway", letters(mode)),
+    }
+}
+
+/// A mode as `ls -l` shows it: `rwxr-x--T`.
+fn letters(mode: u32) -> String {
+    let special = [(0o4000, 's', 'S'), (0o2000, 's', 'S'), (0o1000, 't', 'T')];
+    let mut text = String::new();
+    for (who, (bit, with, without)) in special.into_iter().enumerate() {
+        let bits = mode >> (6 - 3 * who);
+        text.push(if bits & 4 != 0 { 'r' } else { '-' });
+        text.push(if bits & 2 != 0 { 'w' } else { '-' });
+        text.push(match (mode & bit != 0, bits & 1 != 0) {
+            (true, true) => with,
+            (true, false) => without,
+            (false, true) => 'x',
+            (false, false) => '-',
+        });
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,61 @@
+//! A finished copy as reports show it.
+
+use highwater::copy::{self, Method};
+use highwater::report::{self, Run};
+use highwater::sys::process;
+
+use crate::words;
+
+/// The run of which `report` tells.
+pub fn summary(report: &copy::Report) -> Run {
+    let used = process::usage();
+    let (block_bytes, buffers) = report.ring.unwrap_or_default();
+    Run {
+        schema: report::SCHEMA,
+        command: report::Command::Copy,
+        outcome: match (report.interrupted, report.complete()) {
+            (true, _) => report::Outcome::Interrupted,
+            (false, true) => report::Outcome::Ok,
+            (false, false) => report::Outcome::Failed,
+        },
+        bytes: report.bytes,
+        files: report.files,
+        directories: report.directories,
+        skipped: report.skipped,
+        deleted: report.deleted,
+        failures: report.failures,
+        elapsed_s: report.elapsed.as_secs_f64(),
+        throughput_bytes_per_s: report::throughput_bytes_per_s(report.bytes, report.elapsed),
+        ring: report::Ring {
+            block_bytes: block_bytes.into(),
+            buffers: buffers.into(),
+            registered: report.registered,
+        },
+        flow: report::Flow {
+            high_water_bytes: report.marks.map_or(0, |marks| marks.high_bytes()),
+            low_water_bytes: report.marks.map_or(0, |marks| marks.low_bytes()),
+            peak_in_flight_bytes: report.level.peak_bytes,
+            backpressure_events: report.level.backpressure_events,
+            drain_events: report.level.drain_events,
+            paused_s: report.level.paused.as_secs_f64(),
+        },
+        path: report::Path {
+            method: match report.method {
+                Method::Ring => report::Method::Ring,
+                Method::Plain => report::Method::Plain,
+                Method::Clone => report::Method::Clone,
+                Method::Offload => report::Method::Offload,
+            },
+            source_direct: report.source_direct,
+            target_direct: report.target_direct,
+        },
+        latency: report::Latency::from(&report.latency),
+        process: report::Process {
+            peak_rss_bytes: used.peak_rss_bytes,
+            user_s: used.user.as_secs_f64(),
+            system_s: used.system.as_secs_f64(),
+        },
+        errors: report.errors.iter().map(report::Failure::from).collect(),
+        notes: report.warnings.iter().map(words::warning).collect(),
+    }
+}

@@ -1,0 +1,224 @@
+//! What a copy tells, as text: files that were copied on standard output, failures on standard error,
+//! and questions. What the words are is `words`'s business.
+
+use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard};
+
+use highwater::copy::{Event, Explanation, Failed, Question, Remains, Warning, Witness};
+use highwater::error::{Cause, errno_of, strerror};
+
+use crate::display::Display;
+use crate::program::Program;
+use crate::quote::quote;
+use crate::words;
+
+/// How it speaks.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    pub program: Program,
+    /// `-q`
+    pub quiet: bool,
+    /// `-v`
+    pub verbose: bool,
+    /// `--dry-run`
+    pub dry_run: bool,
+    /// standard output belongs to the copy, or to its report
+    pub output_taken: bool,
+}
+
+/// Speaks to whoever typed the command.
+pub struct Voice {
+    manner: Manner,
+    display: Display,
+    heard: Mutex<Heard>,
+}
+
+struct Heard {
+    out: Box<dyn Write + Send>,
+    err: Box<dyn Write + Send>,
+    /// the first failure to write to `out`
+    out_failed: Option<io::Error>,
+    /// files whose copy was stopped
+    stopped: Vec<Remains>,
+    /// the command line was wrong, which showed only when TARGET was looked at
+    usage: bool,
+}
+
+impl Voice {
+    /// On standard output, by the line on a terminal, and standard error.
+    pub fn new(manner: Manner, display: Display) -> Voice {
+        let stdout = io::stdout();
+        let out: Box<dyn Write + Send> = match manner.output_taken {
+            true => Box::new(io::stderr()),
+            false if stdout.is_terminal() => Box::new(stdout),
+            false => Box::new(BufWriter::new(stdout)),
+        };
+        Voice::speaking_to(manner, display, out, Box::new(io::stderr()))
+    }
+
+    fn speaking_to(
+        manner: Manner,
+        display: Display,
+        out: Box<dyn Write + Send>,
+        err: Box<dyn Write + Send>,
+    ) -> Voice {
+        Voice {
+            manner,
+            display,
+            heard: Mutex::new(Heard { out, err, out_failed: None, stopped: vec![], usage: false }),
+        }
+    }
+
+    /// One message on standard error.
+    pub fn say(&self, message: &str) {
+        let mut heard = self.heard();
+        self.say_after(&mut heard, message);
+    }
+
+    /// Writes what is left to write; tells in words why that, or anything before, failed.
+    pub fn finish(&self) -> Result<(), String> {
+        let mut heard = self.heard();
+        heard.flush();
+        match heard.out_failed.take() {
+            Some(error) => Err(format!("write error: {}", strerror(errno_of(&error)))),
+            None => Ok(()),
+        }
+    }
+
+    /// What became of the files whose copy was stopped, a clause each.
+    pub fn stopped(&self) -> Vec<String> {
+        self.heard().stopped.iter().map(words::remains).collect()
+    }
+
+    /// Whether the command line turned out to be wrong.
+    pub fn heard_usage(&self) -> bool {
+        self.heard().usage
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().expect("a panic aborts")
+    }
+
+    fn line(&self, heard: &mut Heard, line: &str) {
+        if self.manner.quiet {
+            return;
+        }
+        let out = &mut heard.out;
+        if let Err(error) = self.display.aside(|| writeln!(out, "{line}")) {
+            heard.out_failed.get_or_insert(error);
+        }
+    }
+
+    fn say_after(&self, heard: &mut Heard, message: &str) {
+        heard.flush();
+        let err = &mut heard.err;
+        // Where standard error can't be written to, there is nobody left to tell.
+        let _ = self.display.aside(|| writeln!(err, "{}: {message}", self.manner.program.name()));
+    }
+
+    fn failed(&self, heard: &mut Heard, failed: &Failed) {
+        let Failed { error, remains } = failed;
+        let program = self.manner.program;
+        let mut message = words::error(error, program);
+        if error.cause == Cause::ParentsNeedDirectory {
+            message = format!("{message}\n{}", program.hint());
+            heard.usage = true;
+        }
+        self.say_after(heard, &message);
+        if program.is_cp() {
+            return;
+        }
+        let advice = words::advice(error).map(|advice| format!("; {advice}")).unwrap_or_default();
+        if let Some(remains) = remains {
+            self.say_after(heard, &format!("{}{advice}", words::remains(remains)));
+        }
+    }
+
+    fn warned(&self, heard: &mut Heard, warning: &Warning) {
+        let is_ours = !matches!(warning, Warning::SourceTwice { .. });
+        if self.manner.quiet || is_ours && self.manner.program.is_cp() {
+            return;
+        }
+        self.say_after(heard, &words::warning(warning));
+    }
+
+    fn explained(&self, heard: &mut Heard, how: &Explanation) {
+        let Explanation { offload, reflink, sparse_detection, .. } = how;
+        let line =
+            format!("copy offload: {offload}, reflink: {reflink}, sparse detection: {sparse_detection}");
+        self.line(heard, &line);
+        if let (Some(engine), false) = (how.engine, self.manner.program.is_cp()) {
+            let direct = match how.direct {
+                (true, true) => "both",
+                (true, false) => "source",
+                (false, true) => "target",
+                (false, false) => "neither",
+            };
+            self.line(heard, &format!("engine: {engine}, direct: {direct}"));
+        }
+    }
+
+    fn copied(&self, heard: &mut Heard, source: &Path, target: &Path, backup: Option<&Path>) {
+        let would = if self.manner.dry_run { "would copy " } else { "" };
+        let backup = backup.map(|backup| format!(" (backup: {})", quote(backup))).unwrap_or_default();
+        self.line(heard, &format!("{would}{} -> {}{backup}", quote(source), quote(target)));
+    }
+}
+
+impl Witness for Voice {
+    fn tell(&self, event: &Event<'_>) {
+        let heard = &mut *self.heard();
+        match *event {
+            Event::Copied { source, target, backup } => self.copied(heard, source, target, backup),
+            Event::MadeParent { source, target } if self.manner.dry_run => {
+                self.copied(heard, source, target, None);
+            }
+            // cp doesn't quote these.
+            Event::MadeParent { source, target } => {
+                self.line(heard, &format!("{} -> {}", source.display(), target.display()));
+            }
+            Event::Removed(path) => self.line(heard, &format!("removed {}", quote(path))),
+            Event::Unbackup { backup, target } => {
+                self.line(heard, &format!("{} -> {} (unbackup)", quote(backup), quote(target)));
+            }
+            Event::Skipped(path) => self.line(heard, &format!("skipped {}", quote(path))),
+            Event::Explained(how) => self.explained(heard, &how),
+            Event::Deleted(path) if self.manner.dry_run => {
+                self.line(heard, &format!("would delete {}", quote(path)));
+            }
+            Event::Deleted(path) if self.manner.verbose => {
+                self.line(heard, &format!("deleted {}", quote(path)));
+            }
+            Event::Deleted(_) => {}
+            Event::Failed(failed) => self.failed(heard, failed),
+            Event::Stopped(remains) => heard.stopped.push(remains.clone()),
+            Event::Warned(warning) => self.warned(heard, warning),
+        }
+    }
+
+    fn ask(&self, question: &Question<'_>) -> bool {
+        let heard = &mut *self.heard();
+        heard.flush();
+        let err = &mut heard.err;
+        self.display.aside(|| {
+            let _ = write!(err, "{}: {}? ", self.manner.program.name(), words::question(question));
+            let mut answer = vec![];
+            // No answer, for whatever reason, is no.
+            let _ = io::stdin().lock().read_until(b'\n', &mut answer);
+            matches!(answer.first(), Some(b'y' | b'Y'))
+        })
+    }
+}
+
+impl Heard {
+    /// Both outputs may be the same terminal or log: what was told before stands before.
+    fn flush(&mut self) {
+        if let Err(error) = self.out.flush() {
+            self.out_failed.get_or_insert(error);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

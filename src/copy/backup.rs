@@ -1,0 +1,145 @@
+//! Keeping what is replaced: `--backup`, with the names that GNU's tools give.
+
+use std::ffi::{OsStr, OsString};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+
+use nix::errno::Errno;
+
+use crate::sys;
+use crate::sys::directory::Entries;
+use crate::sys::stat::Stat;
+
+use super::entry::{At, Entry};
+use super::options::{Backup, BackupKind};
+use super::same::{last_component, parent_of};
+
+/// Renames what is there to its backup's name, which is given back (one component); None where
+/// nothing was there any more.
+pub(super) fn rename_away(at: At<'_>, wanted: &Backup) -> Result<Option<OsString>, Errno> {
+    loop {
+        let name = name_for(at, wanted)?;
+        let numbered = name.is_numbered;
+        let path = in_same_directory(at.name, &name.name);
+        let renamed = match numbered {
+            true => sys::at::rename_new(at.directory, at.name, &path),
+            false => sys::at::rename(at.directory, at.name, &path),
+        };
+        match renamed {
+            Ok(()) => return Ok(Some(name.name)),
+            Err(Errno::ENOENT) => return Ok(None),
+            // Somebody else took the number.
+            Err(Errno::EEXIST) if numbered => continue,
+            // No renaming without replacing on this file system.
+            Err(Errno::EINVAL) if numbered => {
+                return sys::at::rename(at.directory, at.name, &path).map(|()| Some(name.name));
+            }
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// What the backup of a target would be called, one component.
+pub(super) fn name_of(at: At<'_>, wanted: &Backup) -> Result<OsString, Errno> {
+    name_for(at, wanted).map(|name| name.name)
+}
+
+/// The path of the backup that a target would get, for a copy of a file onto itself.
+pub(super) fn path_for(at: At<'_>, wanted: &Backup) -> Result<OsString, Errno> {
+    name_for(at, wanted).map(|name| in_same_directory(at.name, &name.name))
+}
+
+struct Named {
+    name: OsString,
+    is_numbered: bool,
+}
+
+fn name_for(at: At<'_>, wanted: &Backup) -> Result<Named, Errno> {
+    let last = last_component(at.name);
+    let simple = || {
+        let mut name = last.to_owned();
+        name.push(&wanted.suffix);
+        Named { name, is_numbered: false }
+    };
+    let highest = match wanted.kind {
+        BackupKind::Simple => return Ok(simple()),
+        BackupKind::Existing | BackupKind::Numbered => highest_number(at, last)?,
+    };
+    if highest == 0 && wanted.kind == BackupKind::Existing {
+        return Ok(simple());
+    }
+    let mut name = last.to_owned();
+    name.push(format!(".~{}~", highest + 1));
+    Ok(Named { name, is_numbered: true })
+}
+
+/// Of the numbered backups that are there; 0 where there are none.
+fn highest_number(at: At<'_>, last: &OsStr) -> Result<u64, Errno> {
+    let directory = sys::at::open_directory(at.directory, parent_of(at.name), true)?;
+    let mut entries = Entries::new();
+    let mut highest = 0;
+    while let Some(entry) = entries.next(directory.as_fd())? {
+        let number = entry.name.as_bytes().strip_prefix(last.as_bytes()).and_then(|rest| {
+            let digits = rest.strip_prefix(b".~")?.strip_suffix(b"~")?;
+            let starts_well = digits.first().is_some_and(|digit| (b'1'..=b'9').contains(digit));
+            std::str::from_utf8(digits).ok().filter(|_| starts_well)?.parse::<u64>().ok()
+        });
+        highest = highest.max(number.unwrap_or(0));
+    }
+    Ok(highest)
+}
+
+fn in_same_directory(path: &OsStr, name: &OsStr) -> OsString {
+    let bytes = path.as_bytes();
+    let end = bytes.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+    let start = bytes[..end].iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+    let mut whole = OsStr::from_bytes(&bytes[..start]).to_owned();
+    whole.push(name);
+    whole
+}
+
+/// Whether the source is what a simple backup of the target would be called and would replace.
+pub(super) fn is_of(entry: &Entry<'_>, source: &Stat, suffix: &OsStr) -> bool {
+    let Some(at) = entry.target() else { return false };
+    let mut backup = last_component(at.name).to_owned();
+    backup.push(suffix);
+    if last_component(entry.source_name) != backup {
+        return false;
+    }
+    let path = in_same_directory(at.name, &backup);
+    sys::stat::at(at.directory, &path, true).is_ok_and(|stat| stat.id() == source.id())
+}
+
+/// `.` and `..` have no backups.
+pub(super) fn is_dots(name: &OsStr) -> bool {
+    matches!(last_component(name).as_bytes(), b"." | b"..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, File};
+
+    fn away(directory: &std::path::Path, kind: BackupKind) -> String {
+        File::create(directory.join("a")).unwrap();
+        let open = File::open(directory).unwrap();
+        let at = At { directory: open.as_fd(), name: OsStr::new("a") };
+        let wanted = Backup { kind, suffix: "~".into() };
+        rename_away(at, &wanted).unwrap().unwrap().into_string().unwrap()
+    }
+
+    #[test]
+    fn backups_are_named_as_gnus_tools_name_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        assert_eq!(away(path, BackupKind::Existing), "a~");
+        assert_eq!(away(path, BackupKind::Simple), "a~");
+        assert_eq!(away(path, BackupKind::Numbered), "a.~1~");
+        assert_eq!(away(path, BackupKind::Existing), "a.~2~");
+        fs::write(path.join("a.~9~"), "").unwrap();
+        fs::write(path.join("a.~010~"), "").unwrap();
+        fs::write(path.join("a.~x~"), "").unwrap();
+        assert_eq!(away(path, BackupKind::Numbered), "a.~10~");
+        assert_eq!(in_same_directory(OsStr::new("x/y/"), OsStr::new("y~")), "x/y~");
+    }
+}

@@ -1,0 +1,140 @@
+//! What a copy tells while it goes on, and asks.
+
+use std::path::{Path, PathBuf};
+
+use crate::engine;
+use crate::error::Error;
+
+/// Who listens. Called from any worker's thread, one at a time.
+pub trait Witness: Send + std::marker::Sync {
+    /// Something happened.
+    fn tell(&self, event: &Event<'_>);
+    /// Whether to go on; only with `-i`.
+    fn ask(&self, question: &Question<'_>) -> bool;
+}
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// a file is about to be copied, or a directory was made (`-v`; with `--dry-run`: would be)
+    Copied {
+        /// from
+        source: &'a Path,
+        /// to
+        target: &'a Path,
+        /// what was there before is now called so
+        backup: Option<&'a Path>,
+    },
+    /// a directory that leads to a target was made (`--parents` and `-v`)
+    MadeParent {
+        /// the directory it is a copy of
+        source: &'a Path,
+        /// the new one
+        target: &'a Path,
+    },
+    /// what was there before is gone (`-v`)
+    Removed(&'a Path),
+    /// a backup has got its name back, as the copy failed (`-v`)
+    Unbackup {
+        /// the backup's name
+        backup: &'a Path,
+        /// the target's
+        target: &'a Path,
+    },
+    /// a file that is there already was left alone (`--debug`)
+    Skipped(&'a Path),
+    /// how the content of the file just told was copied (`--debug`)
+    Explained(Explanation),
+    /// what the source lacks is gone (`--delete`; with `--dry-run`: would be)
+    Deleted(&'a Path),
+    /// a failure
+    Failed(&'a Failed),
+    /// a file's copy was stopped from outside, which is no failure of the file
+    Stopped(&'a Remains),
+    /// no failure, but worth a word
+    Warned(&'a Warning),
+}
+
+/// A failure, and what it left.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    /// what failed
+    pub error: Error,
+    /// what the file's content came to, where copying it had begun
+    pub remains: Option<Remains>,
+}
+
+/// What became of a file whose copy did not complete.
+#[derive(Clone, Debug)]
+pub struct Remains {
+    /// the file
+    pub target: PathBuf,
+    /// what is there now
+    pub left: Left,
+    /// bytes that were written
+    pub written: u64,
+    /// of so many, where known
+    pub total: Option<u64>,
+}
+
+/// What a copy that did not complete left at its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// what was there before, if anything
+    Untouched,
+    /// no file: a new one has no name until it is complete
+    Nothing,
+    /// the first bytes of the copy, so many, and nothing else where it is a file
+    Prefix(u64),
+}
+
+/// What is worth saying and is no failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// of the engine's set-up
+    Engine(engine::Note),
+    /// a source grew while it was copied; all that it had at the end was copied
+    Grew {
+        /// which
+        source: PathBuf,
+        /// bytes at the start
+        from: u64,
+        /// bytes that were copied
+        to: u64,
+    },
+    /// an operand that was copied already is skipped
+    SourceTwice {
+        /// which
+        source: PathBuf,
+        /// it is a directory
+        is_directory: bool,
+    },
+}
+
+/// A question about a target that is there.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// which
+    pub target: &'a Path,
+    /// its mode, type bits included
+    pub mode: u32,
+    /// it may not be written to: the question says so
+    pub unwritable: bool,
+    /// it would be replaced rather than written to (`-f`, `--remove-destination`)
+    pub replaces: bool,
+}
+
+/// How a file's content was copied, in the words of `cp --debug`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// copy_file_range: yes, no, avoided, unsupported, unknown
+    pub offload: &'static str,
+    /// FICLONE: likewise
+    pub reflink: &'static str,
+    /// no, zeros, SEEK_HOLE, SEEK_HOLE + zeros, unknown
+    pub sparse_detection: &'static str,
+    /// ring, plain or calls; None where no data moved
+    pub engine: Option<&'static str>,
+    /// source and target go around the page cache
+    pub direct: (bool, bool),
+}

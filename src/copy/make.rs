@@ -1,0 +1,389 @@
+//! Making what has no content to copy: directories, links, nodes; and removing what they replace.
+
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use nix::errno::Errno;
+
+use crate::error::{Cause, Error, Op};
+use crate::sys;
+use crate::sys::stat::{Kind, Stat};
+
+use super::directory::{Directory, Place, Places, Root, Side, Within};
+use super::entry::{At, Decided, Entry, Found, Next, Stop};
+use super::events::{Event, Failed};
+use super::links::Home;
+use super::metadata::{self, Handle, Making, Subject};
+use super::options::{Dereference, Update};
+use super::same::parent_of;
+use super::worker::Worker;
+
+fn cause(errno: Errno) -> Cause {
+    Cause::Errno(errno as i32)
+}
+
+// ---- directories ----
+
+/// Makes a directory, or opens the one that is there, for its entries to be copied into.
+pub(super) fn directory(worker: &mut Worker<'_>, entry: &Entry<'_>, decided: &Decided) -> Result<Next, Stop> {
+    let (run, options) = (worker.run, worker.run.options);
+    let stat = decided.stat;
+    if options.dereference == Dereference::Always && entry.parent.comes_from(stat.id()) {
+        return Err(entry.source_error(Op::Open, Cause::Cycle).into());
+    }
+    let is_new = !matches!(decided.found, Found::Something(found) if found.kind == Kind::Directory);
+    let (target, made) = match entry.target() {
+        Some(at) if !(is_new && options.dry_run) => {
+            let mut making = is_new.then(|| metadata::making(&stat, options));
+            let (place, found) = make_directory(worker, entry, at, making.as_mut())?;
+            (Some((place, found)), making)
+        }
+        _ => (None, None),
+    };
+    if is_new && run.tells_copies() {
+        let (source, target) = (entry.source_path(), entry.target_path());
+        run.tell(&Event::Copied { source: &source, target: &target, backup: None });
+    }
+    let (source, readable) = open_source(worker, entry, &stat)?;
+    if let Err(error) = readable {
+        run.fail(Failed { error, remains: None });
+    }
+    if let Some((place, found)) = &target {
+        run.durable.expect(found.device, place, &|| entry.target_path());
+    }
+    let (target, found) = target.unzip();
+    let crosses = options.one_file_system
+        && entry.parent.within.as_ref().is_some_and(|parent| parent.stat.device != stat.device);
+    // Another file system's entries stay away; the directory itself is wanted.
+    let source = match source {
+        Place::Open(fd) if crosses => Place::Handle(fd),
+        source => source,
+    };
+    let within = Within {
+        parent: Arc::clone(entry.parent),
+        operand: Arc::clone(entry.operand),
+        source_name: entry.source_name.to_owned(),
+        target_name: entry.target_name.to_owned(),
+        stat,
+        target: found,
+        making: made,
+    };
+    let places = Places { source, target };
+    if entry.is_operand() {
+        let root = Root { places: places.clone(), target: found.map(|found| found.id()) };
+        let _ = entry.operand.root.set(root);
+    }
+    let directory = Directory::new(within, is_new, places.clone());
+    Ok(Next::Descend(directory, places))
+}
+
+/// Makes it where `making` says how, and opens it.
+fn make_directory(
+    worker: &mut Worker<'_>,
+    entry: &Entry<'_>,
+    at: At<'_>,
+    making: Option<&mut Making>,
+) -> Result<(Place, Stat), Error> {
+    let failed = |op, errno| Error::new(op, entry.target_path(), cause(errno));
+    let is_new = making.is_some();
+    if let Some(making) = &making {
+        let made = sys::at::make_directory(at.directory, at.name, making.mode);
+        made.map_err(|errno| failed(Op::MakeDirectory, errno))?;
+    }
+    // Where a symbolic link was found to be as good as the directory, it is followed.
+    let follow = !is_new && (entry.is_operand() || worker.run.options.keep_directory_symlink);
+    let opened = open(worker, at, follow);
+    let (place, stat) = opened.map_err(|errno| failed(Op::Stat, errno))?;
+    let Some(making) = making.filter(|_| stat.mode & 0o700 != 0o700) else { return Ok((place, stat)) };
+    making.restore = Some(stat.mode);
+    let accessible = Handle::Path(place.as_fd()).set_mode(stat.mode | 0o700);
+    accessible.map_err(|errno| failed(Op::OpenMode, errno))?;
+    let (place, _) = open(worker, at, false).map_err(|errno| failed(Op::Stat, errno))?;
+    Ok((place, stat))
+}
+
+/// Opens a directory to read it, or at least as a place for names.
+fn open(worker: &mut Worker<'_>, at: At<'_>, follow: bool) -> Result<(Place, Stat), Errno> {
+    let mut tries = 0;
+    let place = loop {
+        let opened = match sys::at::open_directory(at.directory, at.name, follow) {
+            Ok(opened) => Ok(Place::Open(Arc::new(opened))),
+            Err(Errno::EACCES) => {
+                sys::at::open_place(at.directory, at.name, follow).map(|fd| Place::Handle(Arc::new(fd)))
+            }
+            Err(errno) => Err(errno),
+        };
+        match opened {
+            Err(errno) if worker.find_descriptors(errno, &mut tries) => {}
+            opened => break opened?,
+        }
+    };
+    let stat = sys::stat::of(place.as_fd())?;
+    Ok((place, stat))
+}
+
+/// Opens a directory of the source, which must be the one that it was; where it can't be read, why,
+/// and a handle for its attributes.
+fn open_source(
+    worker: &mut Worker<'_>,
+    entry: &Entry<'_>,
+    stat: &Stat,
+) -> Result<(Place, Result<(), Error>), Error> {
+    let options = worker.run.options;
+    let follow = match options.dereference {
+        Dereference::Never => false,
+        Dereference::Operands => entry.is_operand(),
+        Dereference::Always => true,
+    };
+    let failed = |errno| entry.source_error(Op::List, cause(errno));
+    let (place, now) = open(worker, entry.source(), follow).map_err(failed)?;
+    if now.id() != stat.id() {
+        return Err(entry.source_error(Op::Open, Cause::Replaced));
+    }
+    let readable = match place {
+        Place::Handle(_) => Err(failed(Errno::EACCES)),
+        _ => Ok(()),
+    };
+    Ok((place, readable))
+}
+
+// ---- nodes and links ----
+
+/// Makes a FIFO, a device node or a socket.
+pub(super) fn node(worker: &Worker<'_>, entry: &Entry<'_>, decided: &Decided) -> Result<(), Error> {
+    let stat = &decided.stat;
+    let at = entry.target().expect("a node is made where something is to be touched");
+    let making = metadata::making(stat, worker.run.options);
+    let device = match stat.kind {
+        Kind::Block | Kind::Character => stat.represents,
+        _ => (0, 0),
+    };
+    let made = sys::at::make_node(at.directory, at.name, stat.kind.mode_bits(), making.mode, device);
+    let op = if stat.kind == Kind::Fifo { Op::MakeFifo } else { Op::MakeNode };
+    made.map_err(|errno| Error::new(op, entry.target_path(), cause(errno)))?;
+    let failed = |errno| Error::new(Op::Stat, entry.target_path(), cause(errno));
+    let target = sys::at::open_handle(at.directory, at.name).map_err(failed)?;
+    let is_it = sys::stat::of(target.as_fd()).map_err(failed)?;
+    if is_it.kind != stat.kind {
+        return Err(Error::new(Op::Stat, entry.target_path(), Cause::Replaced));
+    }
+    let source = source_handle(worker, entry)?;
+    let (source, target) = (Handle::Path(source.as_fd()), Handle::Path(target.as_fd()));
+    keep(worker, entry, decided, source, target, Some(&is_it), making)
+}
+
+/// The source's own handle, where attributes are to be read from it.
+fn source_handle(worker: &Worker<'_>, entry: &Entry<'_>) -> Result<OwnedFd, Error> {
+    let options = worker.run.options;
+    let follow = options.dereference == Dereference::Always
+        || options.dereference == Dereference::Operands && entry.is_operand();
+    let flags = match follow {
+        true => nix::fcntl::OFlag::O_PATH,
+        false => nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_NOFOLLOW,
+    };
+    let source = entry.source();
+    let opened = sys::at::open(source.directory, source.name, flags, 0);
+    opened.map_err(|errno| entry.source_error(Op::Open, cause(errno)))
+}
+
+/// Copies a symbolic link as a link.
+pub(super) fn symlink(worker: &Worker<'_>, entry: &Entry<'_>, decided: &Decided) -> Result<(), Error> {
+    let options = worker.run.options;
+    let source = entry.source();
+    let content = sys::at::read_link(source.directory, source.name)
+        .map_err(|errno| entry.source_error(Op::ReadLink, cause(errno)))?;
+    let at = entry.target().expect("a link is made where something is to be touched");
+    match force(options.force, at, |name| sys::at::make_symlink(&content, at.directory, name)) {
+        Ok(_) => {}
+        Err(Errno::EEXIST) if options.update == Update::Older && is_link_to(at, &content) => {}
+        Err(errno) => return Err(Error::new(Op::MakeSymlink, entry.target_path(), cause(errno))),
+    }
+    let making = metadata::making(&decided.stat, options);
+    let (from, to) = (Handle::Link(source.directory, source.name), Handle::Link(at.directory, at.name));
+    keep(worker, entry, decided, from, to, None, making)
+}
+
+fn is_link_to(at: At<'_>, content: &OsStr) -> bool {
+    sys::at::read_link(at.directory, at.name).is_ok_and(|there| there == content)
+}
+
+fn keep(
+    worker: &Worker<'_>,
+    entry: &Entry<'_>,
+    decided: &Decided,
+    source: Handle<'_>,
+    target: Handle<'_>,
+    made: Option<&Stat>,
+    making: Making,
+) -> Result<(), Error> {
+    let run = worker.run;
+    let paths = || (entry.source_path(), entry.target_path());
+    let subject = Subject {
+        source,
+        target,
+        stat: &decided.stat,
+        before: None,
+        made,
+        made_with: making,
+        inherits: entry.parent.inherits(entry.places),
+        paths: &paths,
+    };
+    if !metadata::keep(&subject, run.options, &mut |error| run.tell_error(error)) {
+        run.tally.failure();
+    }
+    Ok(())
+}
+
+/// Gives a target whose content is right already the source's attributes: what told the two apart
+/// need not be looked at again.
+pub(super) fn mend(worker: &Worker<'_>, entry: &Entry<'_>, stat: &Stat, target: &Stat) -> Result<(), Error> {
+    let run = worker.run;
+    let Some(at) = entry.target().filter(|_| !run.options.dry_run && stat.kind == Kind::Regular) else {
+        return Ok(());
+    };
+    let failed = |errno| Error::new(Op::Stat, entry.target_path(), cause(errno));
+    let handle = sys::at::open_handle(at.directory, at.name).map_err(failed)?;
+    if sys::stat::of(handle.as_fd()).map_err(failed)?.id() != target.id() {
+        // It is a symbolic link, or not there any more.
+        return Ok(());
+    }
+    let source = source_handle(worker, entry)?;
+    let paths = || (entry.source_path(), entry.target_path());
+    let subject = Subject {
+        source: Handle::Path(source.as_fd()),
+        target: Handle::Path(handle.as_fd()),
+        stat,
+        before: Some(target),
+        made: None,
+        made_with: metadata::making(stat, run.options),
+        inherits: false,
+        paths: &paths,
+    };
+    if !metadata::keep(&subject, run.options, &mut |error| run.tell_error(error)) {
+        run.tally.failure();
+    }
+    Ok(())
+}
+
+/// `-s`: a symbolic link to the source.
+pub(super) fn symbolic_link(worker: &Worker<'_>, entry: &Entry<'_>) -> Result<(), Error> {
+    let at = entry.target().expect("a link is made where something is to be touched");
+    let source = entry.source_path();
+    if source.is_relative() && !is_in_working_directory(at) {
+        return Err(entry.target_error(Op::MakeSymlink, Cause::RelativeLink));
+    }
+    let content = source.as_os_str();
+    force(worker.run.options.force, at, |name| sys::at::make_symlink(content, at.directory, name))
+        .map(drop)
+        .map_err(|errno| entry.target_error(Op::MakeSymlink, cause(errno)))
+}
+
+fn is_in_working_directory(at: At<'_>) -> bool {
+    let here = sys::stat::at(sys::at::WORKING_DIRECTORY, OsStr::new("."), true);
+    let there = sys::stat::at(at.directory, parent_of(at.name), true);
+    match (here, there) {
+        (Ok(here), Ok(there)) => here.id() == there.id(),
+        _ => true,
+    }
+}
+
+/// `-l`: a hard link to the source.
+pub(super) fn hard_link(worker: &Worker<'_>, entry: &Entry<'_>) -> Result<(), Error> {
+    let options = worker.run.options;
+    let at = entry.target().expect("a link is made where something is to be touched");
+    let source = entry.source();
+    let follow = options.dereference == Dereference::Always
+        || options.dereference == Dereference::Operands && entry.is_operand();
+    let replace = options.force || options.ask;
+    force(replace, at, |name| {
+        sys::at::make_link((source.directory, source.name), (at.directory, name), follow)
+    })
+    .map(drop)
+    .map_err(|errno| entry.target_error(Op::MakeLink, cause(errno)))
+}
+
+/// A hard link to an earlier copy of the same file, in the place of what is there.
+pub(super) fn link_to(worker: &Worker<'_>, entry: &Entry<'_>, home: &Home) -> Result<(), Error> {
+    let run = worker.run;
+    let at = entry.target().expect("a link is made where something is to be touched");
+    let shown = || home.directory.target_path_of(&home.name);
+    let failed = |errno| Error::new(Op::MakeLink, entry.target_path(), cause(errno)).with(shown());
+    let place = match home.directory.places().and_then(|places| places.target) {
+        Some(place) => place,
+        None => {
+            let opened = home.directory.open_anew(Side::Target);
+            opened.map_err(|cause| Error::new(Op::MakeLink, entry.target_path(), cause).with(shown()))?
+        }
+    };
+    let from = (place.as_fd(), home.name.as_os_str());
+    // What has the name now may not be what was copied there.
+    if let Some(id) = home.id
+        && !sys::stat::at(from.0, from.1, false).is_ok_and(|stat| stat.id() == id)
+    {
+        return Err(Error::new(Op::MakeLink, shown(), Cause::Replaced));
+    }
+    match force(true, at, |name| sys::at::make_link(from, (at.directory, name), false)) {
+        Ok(replaced) => {
+            if replaced && run.options.verbose {
+                run.tell(&Event::Removed(&entry.target_path()));
+            }
+            Ok(())
+        }
+        Err(errno) => Err(failed(errno)),
+    }
+}
+
+/// Makes something at `at`; where `replace`, under another name first that then takes the place of
+/// what is there, so that something always is. True where it did.
+fn force(replace: bool, at: At<'_>, make: impl Fn(&OsStr) -> Result<(), Errno>) -> Result<bool, Errno> {
+    match make(at.name) {
+        Err(Errno::EEXIST) if replace => {}
+        made => return made.map(|()| false),
+    }
+    loop {
+        let name = temporary_name(at.name);
+        match make(&name) {
+            Err(Errno::EEXIST) => continue,
+            Err(errno) => return Err(errno),
+            Ok(()) => {}
+        }
+        let renamed = sys::at::rename(at.directory, &name, at.name);
+        // Renaming one link of a file to another of it does nothing: then this one is too many.
+        let _ = sys::at::remove_file(at.directory, &name);
+        return renamed.map(|()| true);
+    }
+}
+
+/// A name in the same directory that nobody has.
+fn temporary_name(name: &OsStr) -> OsString {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let mut path = match parent_of(name) {
+        parent if parent == "." => OsString::new(),
+        parent => {
+            let mut path = parent.to_owned();
+            path.push("/");
+            path
+        }
+    };
+    path.push(format!(".highwater-{}-{number}", std::process::id()));
+    path
+}
+
+// ---- removing ----
+
+/// Removes what is to be replaced.
+pub(super) fn remove(worker: &Worker<'_>, entry: &Entry<'_>, at: At<'_>) -> Result<(), Error> {
+    match sys::at::remove_file(at.directory, at.name) {
+        Err(Errno::ENOENT) => Ok(()),
+        Err(errno) => Err(Error::new(Op::Replace, entry.target_path(), cause(errno))),
+        Ok(()) => {
+            if worker.run.options.verbose {
+                worker.run.tell(&Event::Removed(&entry.target_path()));
+            }
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! A large file whose parts several workers copy, so that it is not the tail of the run.
+//!
+//! Only a file without a name is split: until all parts are there nobody can see that its size
+//! says more than is true.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::engine::{End, Flow, error_of};
+use crate::error::{Cause, Error, Op};
+use crate::flow::{Length, Pump, Shape, Side, Visibility};
+use crate::sys::stat::Kind;
+
+use super::entry::{Entry, Stop, Waiting, settle};
+use super::events::Failed;
+use super::file::{self, Pair};
+use super::finish;
+use super::job::Method;
+use super::run::Run;
+use super::worker::{Unit, Worker};
+
+/// From this size on a file is worth splitting.
+const WORTH_SPLITTING_BYTES: u64 = 2 * PART_BYTES;
+/// Each part but the last has so many bytes: some tenths of a second of a fast disk.
+const PART_BYTES: u64 = 64 << 20;
+
+/// A file in parts.
+pub(super) struct Parts {
+    waiting: Waiting,
+    sides: (Side, Side),
+    /// bytes of the source
+    length: u64,
+    left: AtomicUsize,
+    moved: AtomicU64,
+    /// bytes that the last part ended at
+    end: AtomicU64,
+    state: Mutex<State>,
+}
+
+struct State {
+    pair: Option<Pair>,
+    failure: Option<Error>,
+}
+
+/// Whether several workers may have a use for a file so long.
+pub(super) fn may_be(length: Option<u64>) -> bool {
+    length.is_some_and(|length| length >= WORTH_SPLITTING_BYTES)
+}
+
+/// Whether a file is to be copied in parts.
+pub(super) fn are_worthwhile(run: &Run<'_>, pair: &Pair, length: Option<u64>) -> bool {
+    run.workers > 1
+        && run.job.limit_bytes_per_s.is_none()
+        && pair.source.stat.kind == Kind::Regular
+        && pair.source.edge.base == Some(0)
+        && pair.target.has_no_name()
+        && may_be(length)
+}
+
+/// Hands all parts but the first to whoever is free, and copies that one.
+pub(super) fn hand_out(worker: &mut Worker<'_>, entry: &Entry<'_>, pair: Pair, sides: (Side, Side)) {
+    let length = pair.source.known_length().expect("only what has a length is split");
+    let count = (length / PART_BYTES) as usize;
+    let failure = pair.target.set_size(length).err();
+    let failure = failure.map(|(op, cause)| entry.target_error(op, cause));
+    let parts = Arc::new(Parts {
+        waiting: entry.to_waiting(),
+        sides,
+        length,
+        left: AtomicUsize::new(count),
+        moved: AtomicU64::new(0),
+        end: AtomicU64::new(length),
+        state: Mutex::new(State { pair: Some(pair), failure }),
+    });
+    for index in 1..count {
+        worker.run.queue.push(Unit::Part(Arc::clone(&parts), index));
+    }
+    copy_part(worker, &parts, 0);
+}
+
+/// Copies one part; whoever copies the last one completes the file.
+pub(super) fn copy_part(worker: &mut Worker<'_>, parts: &Arc<Parts>, index: usize) {
+    let run = worker.run;
+    if let Err(error) = move_part(worker, parts, index) {
+        let mut state = parts.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.failure.get_or_insert(error);
+    }
+    if parts.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+        complete(worker, parts);
+        let Waiting { parent, places, .. } = &parts.waiting;
+        finish::give_up_share(run, Arc::clone(parent), Some(places.clone()));
+    }
+}
+
+fn move_part(worker: &mut Worker<'_>, parts: &Parts, index: usize) -> Result<(), Error> {
+    let run = worker.run;
+    let entry = parts.waiting.entry();
+    let from = index as u64 * PART_BYTES;
+    let is_last = from + 2 * PART_BYTES > parts.length;
+    // The last one takes what has been added meanwhile, too.
+    let (bytes, length) = match is_last {
+        true => (parts.length - from, Length::Expected(parts.length - from)),
+        false => (PART_BYTES, Length::Exact(PART_BYTES)),
+    };
+    let interrupted = || entry.target_error(Op::Write, Cause::Errno(file::INTERRUPTED));
+    let (mut source, mut target, pump) = {
+        let mut state = parts.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.failure.is_some() {
+            return Ok(());
+        }
+        if run.cancel.is_raised() {
+            return Err(interrupted());
+        }
+        let pair = state.pair.as_mut().expect("parts are copied before the file is complete");
+        pair.source.edge.look_at_file_system();
+        pair.method = Method::Ring;
+        let engine = worker.engines.ring(run, Some(bytes))?;
+        let shape = file::shape(run, engine, pair, parts.sides, length);
+        let shape = Shape { visibility: Visibility::Fixed, ..shape };
+        (pair.source.edge.share(), pair.target.edge.share(), Pump::under(shape, run.ledger.level()))
+    };
+    source.base = Some(from);
+    target.base = Some(from);
+    let engine = worker.engines.ring(run, Some(bytes))?;
+    let flow = Flow::new(pump, engine.arena(), run.cancel, &run.ledger);
+    engine.run(&flow, &End::Edge(source), &End::Edge(target));
+    let finished = flow.finish();
+    let moved = finished.progress.completed_bytes;
+    run.tally.bytes(moved);
+    run.used.add(if engine.is_ring() { Method::Ring } else { Method::Plain }, moved);
+    parts.moved.fetch_add(moved, Ordering::Relaxed);
+    if is_last {
+        parts.end.store(from + finished.completed_to, Ordering::Relaxed);
+    }
+    match finished.failure {
+        Some(failure) => {
+            let mut error = error_of(failure, Some(parts.length), &entry.source_path(), &entry.target_path());
+            error.offset = error.offset.map(|offset| offset + from);
+            Err(error)
+        }
+        None if finished.cancelled => Err(interrupted()),
+        None => Ok(()),
+    }
+}
+
+fn complete(worker: &mut Worker<'_>, parts: &Parts) {
+    let run = worker.run;
+    let entry = parts.waiting.entry();
+    let (pair, failure) = {
+        let mut state = parts.state.lock().unwrap_or_else(PoisonError::into_inner);
+        (state.pair.take().expect("a file is completed once"), state.failure.take())
+    };
+    let stat = pair.source.stat;
+    run.used.add_direct(pair.source.edge.direct.is_some(), pair.target.edge.direct.is_some());
+    let done = match failure {
+        None => file::complete(run, &entry, pair, parts.end.load(Ordering::Relaxed)),
+        Some(error) => {
+            let written = parts.moved.load(Ordering::Relaxed);
+            Err(Stop::Failed(Box::new(file::give_up_parts(pair, &entry, error, written))))
+        }
+    };
+    settle(worker, &entry, &stat, true, done.is_ok());
+    if let Err(Stop::Failed(failed)) = done {
+        let Failed { .. } = &*failed;
+        run.fail(*failed);
+    }
+}

@@ -1,0 +1,72 @@
+//! The driver for small files: calls on the thread that asks, one after the other, over the same
+//! pump. No ring and no threads, so that a file costs little more than its read and its write.
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use crate::flow::Transfer;
+use crate::latency::Kind;
+
+use super::edge::Edge;
+use super::edge::End;
+use super::flow::{Flow, State};
+use super::settle::{self, Read, Settled, Way};
+
+/// How long it may sleep before it looks whether the copy is cancelled.
+const NAP: Duration = Duration::from_millis(50);
+
+/// Runs until the flow's pump is finished. Both ends are descriptors that never make anybody wait
+/// for ever.
+pub(super) fn drive(flow: &Flow, source: &Edge, target: &End) {
+    let End::Edge(to) = target else { unreachable!("calls go from descriptor to descriptor") };
+    loop {
+        let openings = flow.ledger().openings();
+        let mut state = flow.lock();
+        flow.cancel_if_asked(&mut state);
+        if let Some(transfer) = settle::next_write(flow, &mut state, to) {
+            carry_out(flow, &mut state, Way::Write, to, transfer);
+            continue;
+        }
+        match settle::next_read(flow, &mut state, source, target) {
+            Read::Transfer(transfer) => carry_out(flow, &mut state, Way::Read, source, transfer),
+            Read::Zeros => {}
+            Read::Wait(until) => {
+                drop(state);
+                std::thread::sleep(until.saturating_sub(flow.now()).min(NAP));
+            }
+            Read::Idle if state.pump.is_finished() => return,
+            Read::Idle if state.pump.is_starved() => {
+                // Zeros that were found and not written have told nobody yet.
+                flow.publish(&mut state);
+                drop(state);
+                flow.ledger().wait_opened(openings, NAP);
+            }
+            // What stopped reading (an error, a cancellation) may have left something to write.
+            Read::Idle => {}
+        }
+    }
+}
+
+fn carry_out(flow: &Flow, state: &mut State, way: Way, edge: &Edge, transfer: Transfer) {
+    let started = flow.now();
+    let result = {
+        let mut buffer = flow.arena().buffer(transfer.slot);
+        let bytes = &mut buffer[transfer.at as usize..][..transfer.len as usize];
+        let moved = match way {
+            Way::Read => edge.read(transfer, bytes),
+            Way::Write => edge.write(transfer, bytes),
+        };
+        moved.map(|n| n as u32).map_err(|errno| errno as i32)
+    };
+    let now = flow.now();
+    if matches!(result, Ok(n) if n > 0) {
+        let kind = if way == Way::Read { Kind::Read } else { Kind::Write };
+        flow.ledger().record_at(kind, started, now);
+    }
+    if settle::settle(&mut state.pump, edge, way, transfer, result, now) == Settled::NotReady {
+        // Regular files are always ready; whatever says otherwise is asked again.
+        let _ = crate::sys::stream::wait(edge.fd(transfer).as_fd(), way.events(), flow.cancel());
+        state.pump.retry(transfer);
+    }
+    flow.publish(state);
+}

@@ -1,0 +1,309 @@
+//! One level for many pumps: the sum of what they have in flight stays under one mark.
+//!
+//! Knows who was refused, so that whoever drives the pumps can be told when it is worth asking
+//! again, and who goes first. Must not know how anybody waits: a `Mutex` and a flag are all there
+//! is of concurrency here, held for some instructions and never while anything is waited for.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::marks::{Level, LevelStats, Marks};
+
+/// A [`Level`] that any number of pumps stand under, on any threads.
+///
+/// A pump that was refused while it holds nothing goes before those that hold something: these are
+/// refused until it was admitted, and each of them hears of it by a completion of its own.
+#[derive(Debug)]
+pub struct SharedLevel {
+    marks: Marks,
+    inner: Mutex<Inner>,
+    opened: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Inner {
+    level: Level,
+    /// pumps that were refused when they asked last
+    refused: u32,
+    /// those of them that held nothing then
+    starved: u32,
+}
+
+impl SharedLevel {
+    /// An empty level under `marks`.
+    pub fn new(marks: Marks) -> Arc<SharedLevel> {
+        let inner = Inner { level: Level::new(marks), refused: 0, starved: 0 };
+        Arc::new(SharedLevel { marks, inner: Mutex::new(inner), opened: AtomicBool::new(false) })
+    }
+
+    /// The marks it stands under.
+    pub fn marks(&self) -> Marks {
+        self.marks
+    }
+
+    /// In-flight bytes of all pumps.
+    pub fn in_flight_bytes(&self) -> u64 {
+        self.lock().level.in_flight_bytes()
+    }
+
+    /// Whether admission is closed.
+    pub fn is_held(&self) -> bool {
+        self.lock().level.is_held()
+    }
+
+    /// What it has seen until `now`.
+    pub fn stats(&self, now: Duration) -> LevelStats {
+        self.lock().level.stats(now)
+    }
+
+    /// Whether pumps that were refused may be admitted now, since this was last asked. Whoever
+    /// gets true has every pump that was refused ask again: nobody else is told. To be asked
+    /// after everything that was told to a pump.
+    pub fn take_opened(&self) -> bool {
+        self.opened.load(Ordering::Relaxed) && self.opened.swap(false, Ordering::AcqRel)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell_opened(&self) {
+        self.opened.store(true, Ordering::Release);
+    }
+}
+
+/// What became of a pump's last question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Admitted,
+    /// with bytes of its own in flight, whose completion lets it ask again
+    Refused,
+    /// with nothing of its own in flight: only others can let it in
+    Starved,
+}
+
+/// A pump's part of a shared level.
+#[derive(Clone, Debug)]
+pub(super) struct Share {
+    level: Arc<SharedLevel>,
+    bytes: u64,
+    answer: Answer,
+}
+
+impl Inner {
+    /// A pump's answer becomes another; true where that lets others ask again.
+    fn change(&mut self, own: &mut Answer, to: Answer) -> bool {
+        let from = std::mem::replace(own, to);
+        self.refused += u32::from(to != Answer::Admitted);
+        self.refused -= u32::from(from != Answer::Admitted);
+        self.starved += u32::from(to == Answer::Starved);
+        self.starved -= u32::from(from == Answer::Starved);
+        // The last one that went first is in: those it went before may ask again.
+        let was_last = from == Answer::Starved && self.starved == 0;
+        was_last && self.others_wait(to)
+    }
+
+    /// Whether pumps other than the one with this answer were refused.
+    fn others_wait(&self, own: Answer) -> bool {
+        self.refused > u32::from(own != Answer::Admitted)
+    }
+}
+
+impl Share {
+    fn admit(&mut self, bytes: u64, now: Duration) -> bool {
+        let mut inner = self.level.lock();
+        let others_first = self.bytes > 0 && inner.starved > 0;
+        let answer = match !others_first && inner.level.admit(bytes, now) {
+            true => Answer::Admitted,
+            false if self.bytes > 0 => Answer::Refused,
+            false => Answer::Starved,
+        };
+        if inner.change(&mut self.answer, answer) {
+            self.level.tell_opened();
+        }
+        let admitted = answer == Answer::Admitted;
+        self.bytes += if admitted { bytes } else { 0 };
+        admitted
+    }
+
+    fn release(&mut self, bytes: u64, release: impl FnOnce(&mut Level) -> bool) {
+        assert!(bytes <= self.bytes, "a pump gives back what is its own");
+        if bytes == 0 {
+            return;
+        }
+        self.bytes -= bytes;
+        let mut inner = self.level.lock();
+        if release(&mut inner.level) && inner.others_wait(self.answer) {
+            self.level.tell_opened();
+        }
+    }
+
+    fn leave(&mut self, now: Duration) {
+        let bytes = self.bytes;
+        self.release(bytes, |level| level.give_back(bytes, now));
+        if self.answer != Answer::Admitted && self.level.lock().change(&mut self.answer, Answer::Admitted) {
+            self.level.tell_opened();
+        }
+    }
+}
+
+/// The level that a pump stands under: its own, or one that it shares.
+#[derive(Clone, Debug)]
+pub(super) enum PumpLevel {
+    Own(Level),
+    Shared(Share),
+}
+
+impl PumpLevel {
+    pub fn shared(level: Arc<SharedLevel>) -> PumpLevel {
+        PumpLevel::Shared(Share { level, bytes: 0, answer: Answer::Admitted })
+    }
+
+    /// Of this pump alone.
+    pub fn in_flight_bytes(&self) -> u64 {
+        match self {
+            PumpLevel::Own(level) => level.in_flight_bytes(),
+            PumpLevel::Shared(share) => share.bytes,
+        }
+    }
+
+    /// Whether a closed admission holds this pump back.
+    pub fn holds(&self) -> bool {
+        match self {
+            PumpLevel::Own(level) => level.is_held(),
+            PumpLevel::Shared(_) => self.is_refused() && self.is_held(),
+        }
+    }
+
+    /// Whether admission is closed.
+    pub fn is_held(&self) -> bool {
+        match self {
+            PumpLevel::Own(level) => level.is_held(),
+            PumpLevel::Shared(share) => share.level.is_held(),
+        }
+    }
+
+    pub fn is_refused(&self) -> bool {
+        matches!(self, PumpLevel::Shared(share) if share.answer != Answer::Admitted)
+    }
+
+    pub fn is_starved(&self) -> bool {
+        matches!(self, PumpLevel::Shared(share) if share.answer == Answer::Starved)
+    }
+
+    pub fn admit(&mut self, bytes: u64, now: Duration) -> bool {
+        match self {
+            PumpLevel::Own(level) => level.admit(bytes, now),
+            PumpLevel::Shared(share) => share.admit(bytes, now),
+        }
+    }
+
+    /// There is something to read, `bytes` of it, and no free slot. That closes an own level; a
+    /// shared one only where it has no room either, since others have slots.
+    pub fn hold(&mut self, bytes: u64, now: Duration) {
+        match self {
+            PumpLevel::Own(level) => level.hold(now),
+            PumpLevel::Shared(share) => {
+                let mut inner = share.level.lock();
+                if inner.level.in_flight_bytes() + bytes > share.level.marks.high_bytes() {
+                    inner.level.hold(now);
+                }
+            }
+        }
+    }
+
+    pub fn accept(&mut self, bytes: u64, now: Duration) {
+        match self {
+            PumpLevel::Own(level) => level.accept(bytes, now),
+            PumpLevel::Shared(share) => {
+                share.bytes += bytes;
+                share.level.lock().level.accept(bytes, now);
+            }
+        }
+    }
+
+    pub fn give_back(&mut self, bytes: u64, now: Duration) {
+        match self {
+            PumpLevel::Own(level) => {
+                level.give_back(bytes, now);
+            }
+            PumpLevel::Shared(share) => share.release(bytes, |level| level.give_back(bytes, now)),
+        }
+    }
+
+    pub fn written(&mut self, bytes: u64, now: Duration) {
+        match self {
+            PumpLevel::Own(level) => {
+                level.written(bytes, now);
+            }
+            PumpLevel::Shared(share) => share.release(bytes, |level| level.written(bytes, now)),
+        }
+    }
+
+    /// Gives everything back and asks no more.
+    pub fn leave(&mut self, now: Duration) {
+        match self {
+            PumpLevel::Own(level) => {
+                level.give_back(level.in_flight_bytes(), now);
+            }
+            PumpLevel::Shared(share) => share.leave(now),
+        }
+    }
+
+    pub fn stats(&self, now: Duration) -> LevelStats {
+        match self {
+            PumpLevel::Own(level) => level.stats(now),
+            PumpLevel::Shared(share) => share.level.stats(now),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::ZERO;
+
+    fn three() -> (Arc<SharedLevel>, [PumpLevel; 3]) {
+        let level = SharedLevel::new(Marks::new(20, None, 10, 20).unwrap());
+        let pumps = [(); 3].map(|()| PumpLevel::shared(Arc::clone(&level)));
+        (level, pumps)
+    }
+
+    #[test]
+    fn a_pump_that_holds_nothing_goes_first() {
+        let (level, [mut a, mut b, mut c]) = three();
+        assert!(a.admit(10, NOW) && a.admit(10, NOW));
+        assert!(!b.admit(10, NOW) && b.is_starved());
+        assert!(!level.take_opened());
+        a.written(10, NOW);
+        assert!(level.take_opened() && !level.take_opened(), "one is told, once");
+        assert!(!a.admit(10, NOW), "there is room, and another goes first");
+        assert!(a.is_refused() && !a.is_starved());
+        assert!(b.admit(10, NOW));
+        assert!(level.take_opened(), "those that it went before may ask again");
+        assert!(!c.admit(10, NOW));
+        assert_eq!((a.in_flight_bytes(), b.in_flight_bytes(), level.in_flight_bytes()), (10, 10, 20));
+    }
+
+    #[test]
+    fn a_pump_that_leaves_lets_others_in() {
+        let (level, [mut a, mut b, mut c]) = three();
+        assert!(a.admit(10, NOW) && a.admit(10, NOW) && !b.admit(10, NOW) && !c.admit(10, NOW));
+        a.leave(NOW);
+        assert!(level.take_opened());
+        b.leave(NOW);
+        assert!(c.admit(10, NOW) && c.admit(10, NOW), "a pump that left goes before nobody");
+        assert_eq!(level.stats(NOW).peak_bytes, 20);
+        assert_eq!(level.stats(NOW).drain_events, 0, "nothing was written");
+    }
+
+    #[test]
+    fn nobody_is_told_where_nobody_waits() {
+        let (level, [mut a, ..]) = three();
+        assert!(a.admit(10, NOW) && a.admit(10, NOW) && !a.admit(10, NOW));
+        a.written(10, NOW);
+        assert!(!level.take_opened(), "it knows by its own completion");
+    }
+}
