@@ -1,11 +1,14 @@
 //! Drives a world through a plan, by the seed: what is asked when, what completes in which order
 //! and how. The contract is that of the drivers in production.
 
+use std::sync::Arc;
+
 use fastrand::Rng;
+use highwater::flow::SharedLevel;
 
 use crate::op::{Asked, Kind, Op, Outcome};
 use crate::plan::{Interleaving, Plan};
-use crate::subject::Bug;
+use crate::subject::{Bug, Subject};
 use crate::verdict;
 use crate::world::World;
 use crate::{Check, ensure};
@@ -29,7 +32,16 @@ pub struct Driver<'a> {
 
 impl<'a> Driver<'a> {
     pub fn new(plan: &'a Plan, bug: Option<Bug>, traced: bool) -> Driver<'a> {
-        let mut world = World::new(plan, bug);
+        Driver::of(plan, Subject::new(plan.shape.clone(), bug), traced)
+    }
+
+    /// Of a pump that shares `level` with others.
+    pub fn under(plan: &'a Plan, level: &Arc<SharedLevel>, traced: bool) -> Driver<'a> {
+        Driver::of(plan, Subject::under(plan.shape.clone(), level), traced)
+    }
+
+    fn of(plan: &'a Plan, subject: Subject, traced: bool) -> Driver<'a> {
+        let mut world = World::new(plan, subject);
         world.trace = traced.then(Vec::new);
         Driver {
             plan,
@@ -46,13 +58,34 @@ impl<'a> Driver<'a> {
 
     pub fn run(&mut self) -> Check {
         while !self.world.subject.is_finished() {
-            ensure!(self.world.steps < STEPS_MOST, "no end after {STEPS_MOST} steps");
-            self.time_passes();
-            match self.plan.interleaving {
-                Interleaving::Ring => self.turn_of_a_ring()?,
-                Interleaving::Threads => self.turn_of_a_thread()?,
-            }
+            self.time_passes(self.world.steps);
+            self.turn()?;
+            ensure!(!self.is_stuck(), "a deadlock: nothing is in flight and nobody has anything to do");
         }
+        self.end()
+    }
+
+    /// Asks, or tells, as the plan's interleaving has it. The pump must not be finished.
+    pub fn turn(&mut self) -> Check {
+        ensure!(self.world.steps < STEPS_MOST, "no end after {STEPS_MOST} steps");
+        match self.plan.interleaving {
+            Interleaving::Ring => self.turn_of_a_ring(),
+            Interleaving::Threads => self.turn_of_a_thread(),
+        }
+    }
+
+    /// Nothing is in flight, nobody has anything to do, and no time is waited for.
+    pub fn is_stuck(&self) -> bool {
+        let idle = self.reader_idle && self.writer_idle && self.reader_waits_until.is_none();
+        idle && self.world.ops.is_empty() && !self.world.subject.is_finished()
+    }
+
+    pub fn reader_is_idle(&self) -> bool {
+        self.reader_idle
+    }
+
+    /// Once the pump is finished.
+    pub fn end(&mut self) -> Check {
         // A question to the source or the size of the target may still be on its way.
         while let Some(nth) = self.world.ops.iter().position(|op| is_question(op.kind)) {
             self.complete(nth)?;
@@ -62,17 +95,18 @@ impl<'a> Driver<'a> {
     }
 
     /// The plan's events that don't depend on any operation.
-    fn time_passes(&mut self) {
-        if self.plan.cancel_at_step.is_some_and(|at| self.world.steps >= at) && !self.world.model.cancelled {
+    pub fn time_passes(&mut self, steps: u64) {
+        if self.plan.cancel_at_step.is_some_and(|at| steps >= at) && !self.world.model.cancelled {
             self.world.cancel();
             self.something_changed();
         }
-        if let Some(change) = self.plan.change.filter(|change| self.world.steps >= change.at_step) {
+        if let Some(change) = self.plan.change.filter(|change| steps >= change.at_step) {
             self.world.source.len = change.to_bytes;
         }
     }
 
-    fn something_changed(&mut self) {
+    /// Whoever had nothing to do asks again.
+    pub fn something_changed(&mut self) {
         (self.reader_idle, self.writer_idle, self.reader_waits_until) = (false, false, None);
     }
 
@@ -167,21 +201,17 @@ impl<'a> Driver<'a> {
         let due_ns = self.world.now_ns + self.rng.u64(0..most_ns);
         let op = self.world.ops.last_mut().expect("an operation has begun");
         op.due_ns = due_ns;
-        // The other side may have something to do now: a slot was sealed, freed or taken.
-        (self.reader_idle, self.writer_idle) = (false, false);
+        // The other side may have something to do now: a slot was sealed, freed or taken. That lets
+        // no pump in that a shared level has refused.
+        self.reader_idle &= self.world.subject.pump.is_refused();
+        self.writer_idle = false;
     }
 
     /// What is due first completes, or time goes on to when the pace lets the reader go on.
     fn complete_next(&mut self) -> Check {
         let first = (0..self.world.ops.len()).min_by_key(|nth| self.world.ops[*nth].due_ns);
         match (first, self.reader_waits_until) {
-            (None, None) => {
-                ensure!(
-                    !self.reader_idle || !self.writer_idle || self.world.subject.is_finished(),
-                    "a deadlock: nothing is in flight and nobody has anything to do"
-                );
-                Ok(())
-            }
+            (None, None) => Ok(()),
             (None, Some(at)) => {
                 ensure!(at > self.world.now_ns, "waits for a time that has passed");
                 self.paced_ns += at - self.world.now_ns;

@@ -18,6 +18,10 @@
 //! finding an extent, searching for zeros and setting a size take time as well. The copy may be
 //! cancelled, or killed, at any moment.
 //!
+//! **Company:** two or three such pumps may stand under one level, each with a source, a target and a
+//! clock of its own, so that any order among them can come. A pump that was refused asks again after
+//! a completion of its own or once it is told that admission has opened; whoever tells may be late.
+//!
 //! **Not modelled:** memory or a device that lies about a completed operation, a source whose bytes
 //! change under the copy, lost power (sync is the engine's, not the pump's).
 //!
@@ -25,12 +29,14 @@
 //!
 //! [`model`] keeps its own account of every slot and holds each transfer against it; [`world`] looks
 //! at level, operations and completed bytes after every step; [`target`] compares each byte that
-//! arrives with the source's and is killed at every step; [`verdict`] judges the end.
+//! arrives with the source's and is killed at every step; [`verdict`] judges the end. Where pumps
+//! share a level, [`company`] adds them up after every step and lets nobody wait for ever.
 //!
 //! `HIGHWATER_SIM_SEEDS=N` runs N seeds, `HIGHWATER_SIM_SEED=S` replays one and tells every event.
 
 mod account;
 mod canary;
+mod company;
 mod completion;
 mod driver;
 mod model;
@@ -63,11 +69,15 @@ macro_rules! ensure {
 /// Steps taken, or what was found wrong, the pump's own assertions included.
 fn run(plan: &Plan, bug: Option<Bug>, traced: bool) -> (Result<u64, String>, Vec<String>) {
     let mut driver = Driver::new(plan, bug, traced);
-    let outcome = catch_unwind(AssertUnwindSafe(|| driver.run())).unwrap_or_else(|panic| {
+    let outcome = caught(|| driver.run());
+    (outcome.map(|()| driver.world.steps), driver.world.trace.take().unwrap_or_default())
+}
+
+fn caught(work: impl FnOnce() -> Check) -> Check {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         Err(format!("panic: {}", text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("?")))
-    });
-    (outcome.map(|()| driver.world.steps), driver.world.trace.take().unwrap_or_default())
+    })
 }
 
 fn explain(seed: u64) -> String {
@@ -82,15 +92,20 @@ fn number(name: &str) -> Option<u64> {
 
 #[test]
 fn seeds() {
+    every_seed(|seed| run(&Plan::of_seed(seed), None, false).0, explain);
+}
+
+/// Replays the seed that is asked for, or runs as many as are, and tells what goes wrong.
+fn every_seed(run: impl Fn(u64) -> Result<u64, String>, explain: impl Fn(u64) -> String) {
     if let Some(seed) = number("HIGHWATER_SIM_SEED") {
         println!("{}", explain(seed));
-        assert!(run(&Plan::of_seed(seed), None, false).0.is_ok(), "seed {seed}");
+        assert!(run(seed).is_ok(), "seed {seed}");
         return;
     }
     let seeds = number("HIGHWATER_SIM_SEEDS").unwrap_or(if cfg!(debug_assertions) { 5_000 } else { 20_000 });
     let (began, mut steps) = (Instant::now(), 0);
     for seed in 0..seeds {
-        match run(&Plan::of_seed(seed), None, false).0 {
+        match run(seed) {
             Ok(taken) => steps += taken,
             Err(_) => panic!("{}", explain(seed)),
         }

@@ -5,6 +5,7 @@ use highwater::flow::{Holes, Length, Marks, Shape, Side, Visibility};
 
 use crate::op::{Asked, Kind, Outcome};
 use crate::plan::{Faults, Interleaving, Plan};
+use crate::subject::Subject;
 use crate::world::World;
 use crate::{Check, ensure, verdict};
 
@@ -115,7 +116,7 @@ fn explore(mut world: World, plan: &Plan, faults_left: u32, tried: &mut Tried) -
 fn check(name: &str, blocks: u64, slots: u16, faults: u32) {
     let plan = plan(name, blocks, slots);
     let mut tried = Tried::default();
-    let mut world = World::new(&plan, None);
+    let mut world = World::new(&plan, Subject::new(plan.shape.clone(), None));
     if let Err(wrong) = explore(world.clone(), &plan, faults, &mut tried) {
         // Once more, with every event told.
         world.trace = Some(Vec::new());

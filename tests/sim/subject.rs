@@ -1,8 +1,11 @@
 //! The pump as the driver sees it, or a pump with one planted bug.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use highwater::flow::{Holes, Intake, Length, Marks, Outlet, Pump, Reason, Shape, Transfer, Visibility};
+use highwater::flow::{
+    Holes, Intake, Length, Marks, Outlet, Pump, Reason, Shape, SharedLevel, Transfer, Visibility,
+};
 
 /// What the checks must find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +86,11 @@ impl Subject {
             _ => {}
         }
         Subject { pump: Pump::new(shape), bug, last: None, held: false }
+    }
+
+    /// A pump that shares `level` with others.
+    pub fn under(shape: Shape, level: &Arc<SharedLevel>) -> Subject {
+        Subject { pump: Pump::under(shape, Arc::clone(level)), bug: None, last: None, held: false }
     }
 
     pub fn has(&self, bug: Bug) -> bool {

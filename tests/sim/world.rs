@@ -10,7 +10,7 @@ use crate::model::Model;
 use crate::op::{Asked, Kind, Op};
 use crate::plan::Plan;
 use crate::source::Source;
-use crate::subject::{Bug, Subject};
+use crate::subject::Subject;
 use crate::target::Target;
 use crate::{Check, ensure};
 
@@ -38,11 +38,11 @@ pub struct World {
 const NOWHERE: Transfer = Transfer { slot: 0, offset: 0, at: 0, len: 0, direct: false };
 
 impl World {
-    pub fn new(plan: &Plan, bug: Option<Bug>) -> World {
+    pub fn new(plan: &Plan, subject: Subject) -> World {
         let shape = &plan.shape;
         let ring = usize::from(shape.slots) * shape.block_bytes as usize;
         World {
-            subject: Subject::new(shape.clone(), bug),
+            subject,
             source: Source::of_plan(plan),
             target: Target::of_plan(plan),
             model: Model::of_shape(shape),

@@ -26,6 +26,7 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_highwater");
 /// A command being put together.
 pub struct Highwater {
     command: Command,
+    uid: u32,
     timeout: Duration,
     stdin: Vec<u8>,
 }
@@ -41,7 +42,18 @@ impl Highwater {
         let mut command = Command::new(path);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env("LC_ALL", "C").env_remove("HIGHWATER_REQUIRE_ALL");
-        Highwater { command, timeout: Duration::from_secs(60), stdin: vec![] }
+        Highwater {
+            command,
+            uid: nix::unistd::geteuid().as_raw(),
+            timeout: Duration::from_secs(60),
+            stdin: vec![],
+        }
+    }
+
+    /// Called by this name, whatever file it is.
+    pub fn named(mut self, name: &str) -> Highwater {
+        self.command.arg0(name);
+        self
     }
 
     /// One more argument.
@@ -59,6 +71,12 @@ impl Highwater {
     /// Where it runs.
     pub fn current_dir(mut self, dir: impl AsRef<std::path::Path>) -> Highwater {
         self.command.current_dir(dir);
+        self
+    }
+
+    /// With this in its environment.
+    pub fn env(mut self, name: &str, value: &str) -> Highwater {
+        self.command.env(name, value);
         self
     }
 
@@ -106,8 +124,14 @@ impl Highwater {
     pub fn by_a_plain_user(mut self) -> Highwater {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let next = NEXT.fetch_add(1, Ordering::Relaxed) % 16;
-        self.command.uid(100_000 + std::process::id() % 10_000 * 16 + next).gid(65534);
+        self.uid = 100_000 + std::process::id() % 10_000 * 16 + next;
+        self.command.uid(self.uid).gid(65534);
         self
+    }
+
+    /// The user it runs as.
+    pub fn uid(&self) -> u32 {
+        self.uid
     }
 
     /// Inside a control group.

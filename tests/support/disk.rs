@@ -192,6 +192,16 @@ impl LoopDisk {
         LoopDisk { mount: Mount::new(&["-t", fs.name(), path]), device }
     }
 
+    /// The same disk after a crash of the file system: what wasn't synced is lost, its journal's
+    /// last entries too. Needs xfs_io.
+    pub fn crashed(self, fs: Fs) -> LoopDisk {
+        system("xfs_io", &["-x", "-c", "shutdown", self.dir().to_str().unwrap()]);
+        let LoopDisk { mount, device } = self;
+        drop(mount);
+        let mount = Mount::new(&["-t", fs.name(), device.path().to_str().unwrap()]);
+        LoopDisk { mount, device }
+    }
+
     /// Where it is mounted.
     pub fn dir(&self) -> PathBuf {
         self.mount.dir()

@@ -18,12 +18,15 @@ pub mod disk;
 pub mod faulty;
 pub mod needs;
 pub mod report;
+pub mod server;
+pub mod tree;
 
 pub use cgroup::{MemoryCgroup, Throttle};
 pub use command::{Highwater, Outcome, Running};
 pub use data::*;
 pub use disk::{Fs, LoopDevice, LoopDisk, Tmpfs};
 pub use faulty::{Fault, FaultyDisk, On};
+pub use server::{Answer, Server};
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
