@@ -17,6 +17,8 @@
 #   --json FILE         the results for programs, every run included
 #   --help
 #
+# This is about one file. Directories of many have a script of their own: scripts/compare-trees.sh.
+#
 # A cell is a state of the source and a moment to stop the clock. The source is in the page cache, or its pages were
 # dropped. The clock stops at the prompt (highwater --sync none, the rivals as they are), or once the copy is durable
 # (highwater as it is, the rivals with a sync of file and directory behind them, in their time). In a cell the
@@ -45,12 +47,10 @@
 # shellcheck disable=SC2016
 
 set -euo pipefail
-export LC_ALL=C
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-MEASURE=$HERE/measure.py
-# The interpreter itself: a version manager's wrapper takes longer to start than some copies.
-PYTHON=$(python3 -c 'import sys; print(sys.executable)') || exit
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$HERE/lib.sh"
 THROTTLE_BYTES_PER_S=$((20 * 1024 * 1024))
 THROTTLE_MEMORY_BYTES=$((32 * 1024 * 1024))
 CGROUPS=/sys/fs/cgroup
@@ -74,17 +74,6 @@ declare -A COMMAND=(
 SYNC=' && sync "$DST" "$DIR"'
 
 # ---------------------------------------------------------------- what was typed
-
-complain() { printf 'compare.sh: %s\n' "$*" >&2; }
-usage_error() { complain "$*"; exit 2; }
-
-# The header above is the help: it begins at "# Runs" and ends at the first line that is no comment.
-help() { sed -n '3,${/^#/!q; s/^# \{0,1\}//; p}' "${BASH_SOURCE[0]}"; }
-
-to_bytes() {
-    local number=${1%B}
-    numfmt --from=iec "${number%i}" 2>/dev/null || usage_error "not a size: $1"
-}
 
 bin=$HERE/../target/release/highwater
 parent=.
@@ -141,7 +130,7 @@ wanted_contestant() { [[ -z $only || ,$only, == *,$1,* ]]; }
 failures=0
 loop='' loop_device='' mounted='' cgroup='' join=''
 
-# shellcheck disable=SC2329  # the trap calls it
+# shellcheck disable=SC2317,SC2329  # the trap calls it
 cleanup() {
     trap '' INT TERM HUP
     cgroup_remove
@@ -164,25 +153,6 @@ ln -s "$(realpath "$bin")" "$work/bin/highwater"
 PATH=$work/bin:${rivals_path:+$(realpath "$rivals_path"):}$PATH
 RIVALS=$HERE/rivals SRC=$work/source DST='' DIR=$work/target LIMIT=$work/limit LIMIT_REPORT=$work/limit.json
 export PATH RIVALS SRC DST DIR SIZE LIMIT LIMIT_REPORT
-
-fact() { printf '%s\t%s\n' "$1" "${2//[$'\t\n']/ }" >>"$state/facts"; }
-record() { local IFS=$'\t'; printf '%s\n' "${*:2}" >>"$state/$1"; }
-progress() { if [[ -t 2 ]]; then printf '\r\033[K%s' "$*" >&2; fi; }
-mib() { echo "$(($1 / 1024 / 1024)) MiB"; }
-
-file_system_of() {
-    # Of several mounts on one directory the last is the one that is seen.
-    { findmnt -n -o FSTYPE,SOURCE,OPTIONS -T "$1" 2>/dev/null || df --output=fstype,source "$1"; } | tail -n 1
-}
-
-version_of() {
-    local text
-    case $1 in
-        highwater) text=$(highwater --version 2>&1 </dev/null | head -n 1) || true ;;
-        *) text=$("$1" --version 2>&1 </dev/null | grep -m 1 '[0-9]') || true ;;
-    esac
-    echo "${text//$'\t'/ }"
-}
 
 # What a contestant runs: NAME UNTIL
 command_of() {
@@ -218,16 +188,6 @@ set_source() {
     done
     complain "the source should be $1, but after $try attempts $resident of its $SIZE bytes are in the page cache"
     return 1
-}
-
-# Times the command in $2 for contestant $1: leaves status, wall, user, system and peak in MEASURED.
-measure() {
-    local options=(--log "$log")
-    [[ $1 != fio* ]] || options+=(--fio "$LIMIT_REPORT")
-    printf '== %s: %s\n' "$1" "$2" >"$log"
-    # In the foreground, where an interrupt reaches the command too.
-    "$PYTHON" "$MEASURE" run "${options[@]}" "$2" >"$work/measured"
-    IFS=$'\t' read -r -a MEASURED <"$work/measured"
 }
 
 # What became of the copy at $DST: "ok", or the word for the table. COMPARE is whole or length.
@@ -423,17 +383,9 @@ needed=$((4 * SIZE + 4 * throttled_bytes))
 available=$(df --output=avail -B1 "$work" | tail -n 1)
 ((available > needed)) || { complain "$work: $(mib "$needed") needed, $(mib "$available") available"; exit 1; }
 
-fact date "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
-fact cores "$(nproc)"
-fact cpu "$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1)"
-fact memory_bytes "$(($(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo) * 1024))"
-fact kernel "$(uname -srm)"
-fact load "$(cut -d ' ' -f 1-3 /proc/loadavg)"
-fact file_system "$(file_system_of "$work" | tr -s ' ')"
 fact size_bytes "$SIZE"
 fact runs "$runs"
 fact missing "${missing[*]-}"
-fact measuring_floor_kib "$(measure floor "env true" && echo "${MEASURED[4]}")"
 for name in "${present[@]}"; do
     record contestants "$name" "$(version_of "$name")" "$(command_of "$name" prompt)" "$(command_of "$name" durable)"
 done
@@ -441,13 +393,10 @@ for name in fio fio-new; do
     ((!has_fio)) || record contestants "$name" "$(version_of fio)" '' "$(command_of "$name" durable)"
 done
 
-declare -A FACT
-while IFS=$'\t' read -r key value; do FACT[$key]=$value; done <"$state/facts"
+echo '# highwater beside its rivals'
+echo
+describe_machine
 cat <<END
-# highwater beside its rivals
-
-- Machine: ${FACT[cores]} cores (${FACT[cpu]}), $(mib "${FACT[memory_bytes]}") of memory, ${FACT[kernel]}; load ${FACT[load]} before the first run
-- File system: ${FACT[file_system]}
 - Data: one file of $(mib "$SIZE"), incompressible; every run to a new name; $runs runs each, in turn
 - Source: "cached" is wholly in the page cache; "cold" has its pages dropped (POSIX_FADV_DONTNEED, checked with mincore; caches below
   this kernel, a hypervisor's or a disk's, stay as they are)

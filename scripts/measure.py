@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Measures one command, and turns many measurements into tables: the helper of compare.sh.
+"""Measures one command, and turns many measurements into tables: the helper of compare.sh
+and compare-trees.sh.
 
     measure.py run --log LOG [--fio FILE] COMMAND   time a shell command; prints a tab-separated line:
                                                     exit status, wall, user and system seconds, peak KiB
@@ -7,8 +8,12 @@
     measure.py table STATE CELL                     one cell as Markdown
     measure.py throttled STATE                      the throttled section as Markdown
     measure.py json STATE                           everything as JSON
+    measure.py tree-table STATE CELL                one cell of compare-trees.sh as Markdown
+    measure.py memory STATE                         its memory section as Markdown
+    measure.py tree-json STATE                      everything of it as JSON
 
-STATE is a directory of tab-separated files that compare.sh writes: facts, contestants, runs, throttled.
+STATE is a directory of tab-separated files that compare.sh writes: facts, contestants, runs, throttled; or
+compare-trees.sh: facts, contestants, trees, runs, memory.
 """
 
 import ctypes
@@ -131,10 +136,14 @@ def device_limits(results):
 def table(arguments):
     state, cell = arguments
     size_bytes = int(dict(rows(state, "facts"))["size_bytes"])
-    results = cell_results(state, cell)
+    print_table(cell_results(state, cell), "throughput", lambda wall_s: f"{size_bytes / MIB / wall_s:,.0f} MiB/s")
+
+
+def print_table(results, rate_name, rate):
+    """RATE makes of seconds what stands in the column RATE_NAME."""
     if not results:
         return
-    print("| | wall, median | wall, range | throughput | CPU, median | peak memory | wall / best of the others |")
+    print(f"| | wall, median | wall, range | {rate_name} | CPU, median | peak memory | wall / best of the others |")
     print("|---|---:|---:|---:|---:|---:|---:|")
     for result in results:
         name = f"**{result['name']}**" if result["name"] == "highwater" else result["name"]
@@ -145,7 +154,7 @@ def table(arguments):
         cells = [
             f"{result['median_wall_s']:.3f} s",
             f"{min(walls):.3f} .. {max(walls):.3f}",
-            f"{size_bytes / MIB / result['median_wall_s']:,.0f} MiB/s",
+            rate(result["median_wall_s"]),
             f"{result['median_cpu_s']:.3f} s",
             f"{result['peak_rss_bytes'] / MIB:.1f} MiB",
             f"{result['ratio_to_best_other']:.2f}" if "ratio_to_best_other" in result else "-",
@@ -229,6 +238,72 @@ def to_json(arguments):
     print(json.dumps(report, indent=1))
 
 
+def trees(state):
+    """What compare-trees.sh copied, by the name of the tree."""
+    keys = ("files", "other_names", "bytes")
+    return {row[0]: dict(zip(keys, map(int, row[1:]))) for row in rows(state, "trees")}
+
+
+def tree_table(arguments):
+    state, cell = arguments
+    tree = trees(state)[cell.rsplit("-", 3)[0]]
+    print_table(cell_results(state, cell), "throughput", lambda wall_s: tree_rate(tree, wall_s))
+
+
+def tree_rate(tree, wall_s):
+    """In bytes where the files are large, else in files."""
+    if tree["bytes"] > tree["files"] * MIB:
+        return f"{tree['bytes'] / MIB / wall_s:,.0f} MiB/s"
+    return f"{tree['files'] / wall_s:,.0f} files/s"
+
+
+def memory_results(state):
+    keys = ("layout", "files", "name", "status", "wall_s", "peak_rss_bytes")
+    results = [dict(zip(keys, row)) for row in rows(state, "memory")]
+    for result in results:
+        result["files"] = int(result["files"])
+        result["wall_s"] = float(result["wall_s"])
+        result["peak_rss_bytes"] = int(result["peak_rss_bytes"]) * 1024
+    return results
+
+
+def memory(arguments):
+    results = memory_results(arguments[0])
+    columns = list(dict.fromkeys((result["layout"], result["files"]) for result in results))
+    print("| |" + "".join(f" {files:,} {layout} |" for layout, files in columns))
+    print("|---|" + "---:|" * len(columns))
+    for name in dict.fromkeys(result["name"] for result in results):
+        cells = {(r["layout"], r["files"]): memory_cell(r) for r in results if r["name"] == name}
+        print(f"| {'**highwater**' if name == 'highwater' else name} |", end="")
+        print("".join(f" {cells.get(column, '')} |" for column in columns))
+
+
+def memory_cell(result):
+    if result["status"] != "ok":
+        return result["status"]
+    return f"{result['peak_rss_bytes'] / MIB:.1f} MiB ({result['wall_s']:.1f} s)"
+
+
+def tree_json(arguments):
+    state = arguments[0]
+    cells = []
+    for cell in dict.fromkeys(row[0] for row in rows(state, "runs")):
+        tree, source, until, keeps = cell.rsplit("-", 3)
+        cells.append(
+            {"tree": tree, "source": source, "until": until, "keeps": keeps, "results": cell_results(state, cell)}
+        )
+    keys = ("name", "keeps", "version", "prompt", "durable")
+    report = {
+        "schema": 1,
+        "facts": dict(rows(state, "facts")),
+        "contestants": [dict(zip(keys, row)) for row in rows(state, "contestants")],
+        "trees": trees(state),
+        "cells": cells,
+        "memory": memory_results(state),
+    }
+    print(json.dumps(report, indent=1))
+
+
 COMMANDS = {
     "run": run,
     "children": children,
@@ -236,6 +311,9 @@ COMMANDS = {
     "table": table,
     "throttled": throttled,
     "json": to_json,
+    "tree-table": tree_table,
+    "memory": memory,
+    "tree-json": tree_json,
 }
 
 if __name__ == "__main__":
