@@ -1,6 +1,6 @@
 //! Copies: of one file, a device, a pipe, or whole trees of files.
 //!
-//! A [`Run`](run) has workers, which take units of work from a queue and walk directories depth
+//! A run has workers, which take units of work from a queue and walk directories depth
 //! first; each name they meet is decided upon as GNU cp decides, and then made.
 //!
 //! | file | what it knows |
