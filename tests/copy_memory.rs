@@ -12,9 +12,8 @@ use support::command::binary_for_everyone;
 use support::report::{number, truth};
 use support::*;
 
-/// What a copy may hold at its peak: the ring of 4 MiB, and the program, which is large where it was
-/// built for tests.
-const PEAK: u64 = 16 * MIB;
+/// What a copy may hold at its peak.
+const PEAK: u64 = 12 * MIB;
 
 /// Asserts the peak of a run, as seen from outside and as it tells it.
 #[track_caller]
