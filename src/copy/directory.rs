@@ -70,6 +70,18 @@ pub(super) enum Place {
     Handle(Arc<OwnedFd>),
 }
 
+impl Place {
+    /// Opens a directory to read it, or at least as a place for names where it may not be read.
+    pub fn open(directory: BorrowedFd<'_>, name: &OsStr, follow: bool) -> Result<Place, Errno> {
+        match sys::at::open_directory(directory, name, follow) {
+            Err(Errno::EACCES) => {
+                sys::at::open_place(directory, name, follow).map(|fd| Place::Handle(Arc::new(fd)))
+            }
+            opened => opened.map(|fd| Place::Open(Arc::new(fd))),
+        }
+    }
+}
+
 impl AsFd for Place {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
@@ -244,21 +256,12 @@ impl Directory {
         };
         let mut place = root.ok_or(Cause::Moved)?.clone();
         let names = self.names();
-        for (left, below) in names.iter().rev().enumerate().skip(1) {
+        for below in names.iter().rev().skip(1) {
             let name = match side {
                 Side::Source => &below.source_name,
                 Side::Target => &below.target_name,
             };
-            let is_last = left + 1 == names.len();
-            place = match sys::at::open_directory(place.as_fd(), name, false) {
-                Ok(opened) if is_last => Place::Open(Arc::new(opened)),
-                Ok(opened) => Place::Handle(Arc::new(opened)),
-                Err(Errno::EACCES) => {
-                    let opened = sys::at::open_place(place.as_fd(), name, false).map_err(errno)?;
-                    Place::Handle(Arc::new(opened))
-                }
-                Err(other) => return Err(errno(other)),
-            };
+            place = Place::open(place.as_fd(), name, false).map_err(errno)?;
         }
         match Some(sys::stat::of(place.as_fd()).map_err(errno)?.id()) == id {
             true => Ok(place),
@@ -298,14 +301,7 @@ impl Directory {
 /// The directory that holds `place`, which must be the one that it was.
 fn above(place: &Place, id: Id) -> Result<Place, Cause> {
     let errno = |errno: Errno| Cause::Errno(errno as i32);
-    let up = OsStr::new("..");
-    let opened = match sys::at::open_directory(place.as_fd(), up, false) {
-        Ok(opened) => Place::Open(Arc::new(opened)),
-        Err(Errno::EACCES) => {
-            Place::Handle(Arc::new(sys::at::open_place(place.as_fd(), up, false).map_err(errno)?))
-        }
-        Err(other) => return Err(errno(other)),
-    };
+    let opened = Place::open(place.as_fd(), OsStr::new(".."), false).map_err(errno)?;
     match sys::stat::of(opened.as_fd()).map_err(errno)?.id() == id {
         true => Ok(opened),
         false => Err(Cause::Moved),

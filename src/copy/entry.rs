@@ -18,7 +18,7 @@ use super::events::{Event, Failed, Question, Warning};
 use super::file;
 use super::links::{Claim, Home};
 use super::make;
-use super::options::{BackupKind, Dereference, Make, Update};
+use super::options::{BackupKind, Dereference, Make, Options, Update};
 use super::same::{self, Same};
 use super::update;
 use super::worker::Worker;
@@ -80,6 +80,11 @@ impl Waiting {
 impl<'a> Entry<'a> {
     pub fn is_operand(&self) -> bool {
         self.parent.is_base()
+    }
+
+    /// Whether the source may be reached through a symbolic link.
+    pub fn follows(&self, options: &Options) -> bool {
+        options.dereference.follows(self.is_operand())
     }
 
     pub fn source(&self) -> At<'a> {
@@ -159,7 +164,7 @@ pub(super) enum Stop {
 
 impl From<Error> for Stop {
     fn from(error: Error) -> Stop {
-        Stop::Failed(Box::new(Failed { error, remains: None }))
+        Stop::Failed(Box::new(error.into()))
     }
 }
 
@@ -251,7 +256,7 @@ pub(super) fn settle(worker: &Worker<'_>, entry: &Entry<'_>, stat: &Stat, claime
         true => {
             let id = entry.target().and_then(|target| target.stat(false).ok()).map(|stat| stat.id());
             let home = Home { directory: Arc::clone(entry.parent), name: entry.target_name.to_owned(), id };
-            let follows = run.options.dereference != Dereference::Never;
+            let follows = run.options.dereference.follows(true);
             run.links.copied(stat.id(), stat.links, follows, home)
         }
         false => run.links.failed(stat.id()),
@@ -271,10 +276,9 @@ fn tell_copied(worker: &Worker<'_>, entry: &Entry<'_>, backup: Option<&OsStr>) {
 
 fn decide(worker: &Worker<'_>, entry: &Entry<'_>) -> Result<Decided, Stop> {
     let options = worker.run.options;
-    let follow = options.dereference != Dereference::Never;
-    let follow = follow && (entry.is_operand() || options.dereference == Dereference::Always);
     let errno = |errno: Errno| Cause::Errno(errno as i32);
-    let stat = entry.source().stat(follow).map_err(|no| entry.source_error(Op::Stat, errno(no)))?;
+    let stat = entry.source().stat(entry.follows(options));
+    let stat = stat.map_err(|no| entry.source_error(Op::Stat, errno(no)))?;
     if stat.kind == Kind::Directory && !options.recursive {
         return Err(entry.source_error(Op::Open, Cause::NotRecursive).into());
     }
@@ -443,8 +447,7 @@ fn unbackup(worker: &Worker<'_>, entry: &Entry<'_>, backup: Option<&OsStr>) {
     let (Some(name), Some(at)) = (backup, entry.target()) else { return };
     let target = entry.target_path();
     if let Err(errno) = sys::at::rename(at.directory, name, at.name) {
-        let error = entry.target_error(Op::Unbackup, Cause::Errno(errno as i32));
-        worker.run.fail(Failed { error, remains: None });
+        worker.run.fail(entry.target_error(Op::Unbackup, Cause::Errno(errno as i32)));
     } else if worker.run.options.verbose {
         worker.run.tell(&Event::Unbackup { backup: &target.with_file_name(name), target: &target });
     }
@@ -468,9 +471,7 @@ fn has_several_names(worker: &Worker<'_>, entry: &Entry<'_>, stat: &Stat) -> boo
     options.keep.links
         && options.make != Make::HardLinks
         && stat.kind != Kind::Directory
-        && (stat.links > 1
-            || options.dereference == Dereference::Always
-            || options.dereference == Dereference::Operands && entry.is_operand())
+        && (stat.links > 1 || entry.follows(options))
 }
 
 fn claim(worker: &Worker<'_>, entry: &Entry<'_>, stat: &Stat) -> Result<Claimed, Stop> {
@@ -495,8 +496,7 @@ fn claim(worker: &Worker<'_>, entry: &Entry<'_>, stat: &Stat) -> Result<Claimed,
 fn link(worker: &mut Worker<'_>, entry: &Entry<'_>, decided: &Decided, home: &Home) -> Result<Next, Stop> {
     match make::link_to(worker, entry, home) {
         Ok(()) => {
-            worker.run.tally.file();
-            worker.run.meter.add_file();
+            worker.run.count_file();
             Ok(Next::Done)
         }
         // The file can't have more names, or the first copy is on another file system.
@@ -531,8 +531,7 @@ fn make(worker: &mut Worker<'_>, entry: &Entry<'_>, decided: &Decided) -> Result
         Make::Copies => make::node(worker, entry, decided).map_err(Stop::from),
     };
     made.map(|()| {
-        worker.run.tally.file();
-        worker.run.meter.add_file();
+        worker.run.count_file();
         Next::Done
     })
 }

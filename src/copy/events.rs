@@ -64,6 +64,13 @@ pub struct Failed {
     pub remains: Option<Remains>,
 }
 
+impl From<Error> for Failed {
+    /// A failure that left nothing to tell of.
+    fn from(error: Error) -> Failed {
+        Failed { error, remains: None }
+    }
+}
+
 /// What became of a file whose copy did not complete.
 #[derive(Clone, Debug)]
 pub struct Remains {

@@ -20,7 +20,7 @@ use super::job::Method;
 use super::make;
 use super::metadata::{self, Handle, Making, Subject};
 use super::offload::{self, Stopped};
-use super::options::{Dereference, Offload, Options, Reflink, Sparse, Sync};
+use super::options::{Offload, Reflink, Sparse, Sync};
 use super::parts;
 use super::paths::Name;
 use super::run::Run;
@@ -48,11 +48,6 @@ pub(super) enum Content {
     Whole(u64),
     /// it is large enough for several workers to copy parts of it
     InParts(Side, Side),
-}
-
-/// A failure that left nothing to tell of.
-fn only(error: Error) -> Box<Failed> {
-    Box::new(Failed { error, remains: None })
 }
 
 /// How long a source is, where it is a regular file.
@@ -125,8 +120,7 @@ pub(super) fn copy_stream(worker: &mut Worker<'_>, from: &Name, to: &Name) -> Re
         }
     };
     if done.is_ok() {
-        run.tally.file();
-        run.meter.add_file();
+        run.count_file();
     }
     done
 }
@@ -172,7 +166,7 @@ fn open(worker: &mut Worker<'_>, entry: &Entry<'_>, decided: &Decided) -> Result
         // It may have become a FIFO since, which would wait for its writer.
         flags |= OFlag::O_NONBLOCK;
     }
-    if !follows(options, entry) {
+    if !entry.follows(options) {
         flags |= OFlag::O_NOFOLLOW;
     }
     let mut tries = 0;
@@ -199,15 +193,6 @@ fn open(worker: &mut Worker<'_>, entry: &Entry<'_>, decided: &Decided) -> Result
         return Err(entry.target_error(Op::Open, cause).into());
     }
     Ok(Pair::new(source, target, before, making))
-}
-
-/// Whether the source may be reached through a symbolic link.
-fn follows(options: &Options, entry: &Entry<'_>) -> bool {
-    match options.dereference {
-        Dereference::Never => false,
-        Dereference::Operands => entry.is_operand(),
-        Dereference::Always => true,
-    }
 }
 
 fn open_target(
@@ -449,7 +434,7 @@ fn give_up(pair: &mut Pair, at: Option<At<'_>>, error: Error) -> Box<Failed> {
         // Why it could not be filled matters more than why it can't be removed.
         let _ = pair.target.abandon(at, 0);
     }
-    only(error)
+    Box::new(error.into())
 }
 
 /// A target that was written to is cut to what is right, or goes.
@@ -467,7 +452,7 @@ fn abandon(
             let total = pair.source.known_length();
             Box::new(Failed { error, remains: Some(Remains { target, left, written, total }) })
         }
-        Err((op, cause)) => only(Error::new(op, target, cause)),
+        Err((op, cause)) => Box::new(Error::new(op, target, cause).into()),
     }
 }
 
@@ -641,10 +626,7 @@ pub(super) fn complete(run: &Run<'_>, entry: &Entry<'_>, mut pair: Pair, size: u
         run.tell(&Event::Explained(explanation));
     }
     if kept {
-        run.tally.file();
-        run.meter.add_file();
-    } else {
-        run.tally.failure();
+        run.count_file();
     }
     Ok(())
 }
@@ -661,7 +643,7 @@ fn keep_metadata(run: &Run<'_>, entry: &Entry<'_>, pair: &Pair) -> bool {
         inherits: entry.parent.inherits(entry.places),
         paths: &paths,
     };
-    metadata::keep(&subject, run.options, &mut |error| run.tell_error(error))
+    run.keep_metadata(&subject)
 }
 
 /// The target gets its true size. What was written from its beginning to its end is as long as that;

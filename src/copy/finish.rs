@@ -7,7 +7,6 @@ use std::sync::Arc;
 use crate::error::{Cause, Error, Op};
 
 use super::directory::{Directory, Place, Places};
-use super::events::Failed;
 use super::metadata::{self, Handle, Subject};
 use super::run::Run;
 
@@ -28,7 +27,7 @@ pub(super) fn give_up_share(run: &Run<'_>, directory: Arc<Directory>, own: Optio
                 Some(places)
             }
             Err(error) => {
-                run.fail(Failed { error, remains: None });
+                run.fail(error);
                 None
             }
         };
@@ -54,12 +53,9 @@ fn finish(run: &Run<'_>, directory: &Directory, places: &Places) {
         inherits: within.parent.inherits_or_may(),
         paths: &paths,
     };
-    let kept = metadata::keep(&subject, run.options, &mut |error| run.tell_error(error));
-    if !kept {
-        run.tally.failure();
-    }
+    run.keep_metadata(&subject);
     if let Err((op, cause)) = run.durable.directory(place, target.device, &run.ledger) {
-        run.fail(Failed { error: Error::new(op, directory.target_path(), cause), remains: None });
+        run.fail(Error::new(op, directory.target_path(), cause));
     }
 }
 

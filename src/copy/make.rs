@@ -12,7 +12,7 @@ use crate::sys::stat::{Kind, Stat};
 
 use super::directory::{Directory, Place, Places, Root, Side, Within};
 use super::entry::{At, Decided, Entry, Found, Next, Stop};
-use super::events::{Event, Failed};
+use super::events::Event;
 use super::links::Home;
 use super::metadata::{self, Handle, Making, Subject};
 use super::options::{Dereference, Update};
@@ -47,7 +47,7 @@ pub(super) fn directory(worker: &mut Worker<'_>, entry: &Entry<'_>, decided: &De
     }
     let (source, readable) = open_source(worker, entry, &stat)?;
     if let Err(error) = readable {
-        run.fail(Failed { error, remains: None });
+        run.fail(error);
     }
     if let Some((place, found)) = &target {
         run.durable.expect(found.device, place, &|| entry.target_path());
@@ -107,14 +107,7 @@ fn make_directory(
 fn open(worker: &mut Worker<'_>, at: At<'_>, follow: bool) -> Result<(Place, Stat), Errno> {
     let mut tries = 0;
     let place = loop {
-        let opened = match sys::at::open_directory(at.directory, at.name, follow) {
-            Ok(opened) => Ok(Place::Open(Arc::new(opened))),
-            Err(Errno::EACCES) => {
-                sys::at::open_place(at.directory, at.name, follow).map(|fd| Place::Handle(Arc::new(fd)))
-            }
-            Err(errno) => Err(errno),
-        };
-        match opened {
+        match Place::open(at.directory, at.name, follow) {
             Err(errno) if worker.find_descriptors(errno, &mut tries) => {}
             opened => break opened?,
         }
@@ -130,13 +123,8 @@ fn open_source(
     entry: &Entry<'_>,
     stat: &Stat,
 ) -> Result<(Place, Result<(), Error>), Error> {
-    let options = worker.run.options;
-    let follow = match options.dereference {
-        Dereference::Never => false,
-        Dereference::Operands => entry.is_operand(),
-        Dereference::Always => true,
-    };
     let failed = |errno| entry.source_error(Op::List, cause(errno));
+    let follow = entry.follows(worker.run.options);
     let (place, now) = open(worker, entry.source(), follow).map_err(failed)?;
     if now.id() != stat.id() {
         return Err(entry.source_error(Op::Open, Cause::Replaced));
@@ -170,15 +158,13 @@ pub(super) fn node(worker: &Worker<'_>, entry: &Entry<'_>, decided: &Decided) ->
     }
     let source = source_handle(worker, entry)?;
     let (source, target) = (Handle::Path(source.as_fd()), Handle::Path(target.as_fd()));
-    keep(worker, entry, decided, source, target, Some(&is_it), making)
+    keep(worker, entry, decided, source, target, Some(&is_it), making);
+    Ok(())
 }
 
 /// The source's own handle, where attributes are to be read from it.
 fn source_handle(worker: &Worker<'_>, entry: &Entry<'_>) -> Result<OwnedFd, Error> {
-    let options = worker.run.options;
-    let follow = options.dereference == Dereference::Always
-        || options.dereference == Dereference::Operands && entry.is_operand();
-    let flags = match follow {
+    let flags = match entry.follows(worker.run.options) {
         true => nix::fcntl::OFlag::O_PATH,
         false => nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_NOFOLLOW,
     };
@@ -201,7 +187,8 @@ pub(super) fn symlink(worker: &Worker<'_>, entry: &Entry<'_>, decided: &Decided)
     }
     let making = metadata::making(&decided.stat, options);
     let (from, to) = (Handle::Link(source.directory, source.name), Handle::Link(at.directory, at.name));
-    keep(worker, entry, decided, from, to, None, making)
+    keep(worker, entry, decided, from, to, None, making);
+    Ok(())
 }
 
 fn is_link_to(at: At<'_>, content: &OsStr) -> bool {
@@ -216,8 +203,7 @@ fn keep(
     target: Handle<'_>,
     made: Option<&Stat>,
     making: Making,
-) -> Result<(), Error> {
-    let run = worker.run;
+) {
     let paths = || (entry.source_path(), entry.target_path());
     let subject = Subject {
         source,
@@ -229,10 +215,7 @@ fn keep(
         inherits: entry.parent.inherits(entry.places),
         paths: &paths,
     };
-    if !metadata::keep(&subject, run.options, &mut |error| run.tell_error(error)) {
-        run.tally.failure();
-    }
-    Ok(())
+    worker.run.keep_metadata(&subject);
 }
 
 /// Gives a target whose content is right already the source's attributes: what told the two apart
@@ -260,9 +243,7 @@ pub(super) fn mend(worker: &Worker<'_>, entry: &Entry<'_>, stat: &Stat, target: 
         inherits: false,
         paths: &paths,
     };
-    if !metadata::keep(&subject, run.options, &mut |error| run.tell_error(error)) {
-        run.tally.failure();
-    }
+    run.keep_metadata(&subject);
     Ok(())
 }
 
@@ -293,9 +274,7 @@ pub(super) fn hard_link(worker: &Worker<'_>, entry: &Entry<'_>) -> Result<(), Er
     let options = worker.run.options;
     let at = entry.target().expect("a link is made where something is to be touched");
     let source = entry.source();
-    let follow = options.dereference == Dereference::Always
-        || options.dereference == Dereference::Operands && entry.is_operand();
-    let replace = options.force || options.ask;
+    let (follow, replace) = (entry.follows(options), options.force || options.ask);
     force(replace, at, |name| {
         sys::at::make_link((source.directory, source.name), (at.directory, name), follow)
     })

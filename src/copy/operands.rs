@@ -15,7 +15,7 @@ use super::backup;
 use super::directory::{Directory, Operand, Place};
 use super::entry::{At, Entry};
 use super::events::Warning;
-use super::options::{Dereference, Options, TargetIs};
+use super::options::{Options, TargetIs};
 use super::run::Run;
 use super::same::{is_one_name, last_component};
 
@@ -183,16 +183,11 @@ impl Operands {
             earlier
         };
         let Some(earlier) = earlier else { return Ok(true) };
-        let follows = match run.options.dereference {
-            Dereference::Always => true,
-            Dereference::Operands => entry.is_operand(),
-            Dereference::Never => false,
-        };
         if entry.is_operand() && earlier == entry.target_name {
             run.warn(Warning::SourceTwice { source: operand.source.clone(), is_directory: true });
             return Ok(false);
         }
-        if follows {
+        if entry.follows(run.options) {
             return Ok(true);
         }
         let base = base_of(entry.parent);

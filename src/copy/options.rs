@@ -17,6 +17,17 @@ pub enum Dereference {
     Always,
 }
 
+impl Dereference {
+    /// Whether this one is followed.
+    pub fn follows(self, is_operand: bool) -> bool {
+        match self {
+            Dereference::Never => false,
+            Dereference::Operands => is_operand,
+            Dereference::Always => true,
+        }
+    }
+}
+
 /// What is made of each file of the source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Make {

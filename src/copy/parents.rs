@@ -13,7 +13,7 @@ use crate::sys::stat::{Kind, Stat};
 
 use super::directory::{Operand, Place};
 use super::entry::At;
-use super::events::{Event, Failed};
+use super::events::Event;
 use super::metadata::{self, Handle, Making, Subject, inherits};
 use super::operands::{Destination, place_of};
 use super::options::{Options, Permissions};
@@ -123,7 +123,7 @@ impl Parents {
         let Some(place) = &self.base else { return };
         for met in self.met.into_iter().rev() {
             if let Err(error) = met.finish(run, place) {
-                run.fail(Failed { error, remains: None });
+                run.fail(error);
             }
         }
     }
@@ -151,9 +151,7 @@ impl Met {
             inherits: inherits(Handle::Path(target.as_fd())),
             paths: &paths,
         };
-        if !metadata::keep(&subject, run.options, &mut |error| run.tell_error(error)) {
-            run.tally.failure();
-        }
+        run.keep_metadata(&subject);
         Ok(())
     }
 }

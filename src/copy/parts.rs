@@ -12,7 +12,6 @@ use crate::flow::{Length, Pump, Shape, Side, Visibility};
 use crate::sys::stat::Kind;
 
 use super::entry::{Entry, Stop, Waiting, settle};
-use super::events::Failed;
 use super::file::{self, Pair};
 use super::finish;
 use super::job::Method;
@@ -161,7 +160,6 @@ fn complete(worker: &mut Worker<'_>, parts: &Parts) {
     };
     settle(worker, &entry, &stat, true, done.is_ok());
     if let Err(Stop::Failed(failed)) = done {
-        let Failed { .. } = &*failed;
         run.fail(*failed);
     }
 }

@@ -25,8 +25,9 @@ use super::entry::Entry;
 use super::events::{Event, Failed, Warning, Witness};
 use super::job::{Job, Method, Report, Watch};
 use super::links::Links;
+use super::metadata::{self, Subject};
 use super::operands::{Destination, Operands, destination};
-use super::options::{Dereference, OnError, Options};
+use super::options::{OnError, Options};
 use super::parents::Parents;
 use super::paths::Name;
 use super::queue::Queue;
@@ -150,7 +151,8 @@ impl Run<'_> {
     }
 
     /// A failure. Where it is the answer to a demand to stop, it is none.
-    pub fn fail(&self, failed: Failed) {
+    pub fn fail(&self, failed: impl Into<Failed>) {
+        let failed = failed.into();
         if self.cancel.is_raised() && failed.error.cause == Cause::Errno(file::INTERRUPTED) {
             if let Some(remains) = &failed.remains {
                 self.tell(&Event::Stopped(remains));
@@ -158,25 +160,30 @@ impl Run<'_> {
             return;
         }
         self.tally.failure();
-        self.tell_failed(&failed);
-        self.keep(failed.error);
+        self.tell_failed(failed);
     }
 
-    /// Something that went wrong and by itself makes the copy no failure.
-    pub fn tell_error(&self, error: Error) {
-        let failed = Failed { error, remains: None };
-        self.tell_failed(&failed);
-        self.keep(failed.error);
-    }
-
-    fn tell_failed(&self, failed: &Failed) {
-        self.tell(&Event::Failed(failed));
-    }
-
-    fn keep(&self, error: Error) {
+    fn tell_failed(&self, failed: Failed) {
+        self.tell(&Event::Failed(&failed));
         if self.keep_errors {
-            self.errors.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+            self.errors.lock().unwrap_or_else(PoisonError::into_inner).push(failed.error);
         }
+    }
+
+    /// A file is complete.
+    pub fn count_file(&self) {
+        self.tally.file();
+        self.meter.add_file();
+    }
+
+    /// Gives a target the source's attributes; false where that failed, which was told. What could
+    /// not be kept and did not have to be is told, too.
+    pub fn keep_metadata(&self, subject: &Subject<'_>) -> bool {
+        let kept = metadata::keep(subject, self.options, &mut |error| self.tell_failed(error.into()));
+        if !kept {
+            self.tally.failure();
+        }
+        kept
     }
 }
 
@@ -220,7 +227,7 @@ pub fn copy(job: &Job, watch: Watch<'_>) -> Report {
         speaking: Mutex::default(),
     };
     if let Err(error) = run.carry_out() {
-        run.fail(Failed { error, remains: None });
+        run.fail(error);
     }
     run.report(started)
 }
@@ -307,7 +314,7 @@ impl Run<'_> {
                 true => match parents.make(self, to, index, source) {
                     Ok(made) => made,
                     Err(error) => {
-                        self.fail(Failed { error, remains: None });
+                        self.fail(error);
                         continue;
                     }
                 },
@@ -357,7 +364,7 @@ impl Run<'_> {
             .and_then(|pairs| mirror::mirror(pairs, self.options, self.cancel, self.witness));
         match mirrored {
             Ok(deleted) => self.tally.deleted.store(deleted, Ordering::Relaxed),
-            Err(errors) => errors.into_iter().for_each(|error| self.fail(Failed { error, remains: None })),
+            Err(errors) => errors.into_iter().for_each(|error| self.fail(error)),
         }
     }
 
@@ -369,7 +376,7 @@ impl Run<'_> {
             move |errno| Error::new(Op::List, path, Cause::Errno(errno as i32))
         };
         let (here, source) = (sys::at::WORKING_DIRECTORY, operand.source.as_os_str());
-        let follow = self.options.dereference != Dereference::Never;
+        let follow = self.options.dereference.follows(true);
         let source = sys::at::open_directory(here, source, follow).map_err(failed(&operand.source))?;
         let target = sys::at::open_directory(root.as_fd(), OsStr::new("."), false);
         let target = target.map_err(failed(&operand.target))?;
@@ -381,7 +388,7 @@ impl Run<'_> {
     fn refuse_files(&self) -> Result<(), Error> {
         for name in &self.job.sources {
             let Name::Path(path) = name else { continue };
-            let follow = self.options.dereference != Dereference::Never;
+            let follow = self.options.dereference.follows(true);
             match sys::stat::at(sys::at::WORKING_DIRECTORY, path.as_os_str(), follow) {
                 Ok(stat) if stat.kind != Kind::Directory => {
                     return Err(Error::new(Op::Delete, path, Cause::NotDirectory));

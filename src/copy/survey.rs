@@ -15,7 +15,7 @@ use crate::sys::at;
 use crate::sys::directory::Entries;
 use crate::sys::stat::{self, Id, Kind, Stat};
 
-use super::options::{Dereference, Make, Options};
+use super::options::{Make, Options};
 use super::paths::Name;
 
 /// So many entries are looked at.
@@ -74,7 +74,7 @@ struct Level {
 
 impl Survey<'_> {
     fn operand(&mut self, path: &OsStr) {
-        let follow = self.options.dereference != Dereference::Never;
+        let follow = self.options.dereference.follows(true);
         let Ok(stat) = stat::at(at::WORKING_DIRECTORY, path, follow) else { return };
         if stat.kind != Kind::Directory {
             self.count(&stat);
@@ -130,7 +130,7 @@ impl Survey<'_> {
         kind: Option<Kind>,
         path: &Path,
     ) -> Option<Level> {
-        let follow = self.options.dereference == Dereference::Always;
+        let follow = self.options.dereference.follows(false);
         let is_known = kind.is_some_and(|kind| kind != Kind::Symlink || !follow);
         let stat = match kind {
             // Nothing more is to be known of these.

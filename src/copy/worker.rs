@@ -16,7 +16,6 @@ use super::ahead::{self, Ahead};
 use super::directory::{Directory, Place, Places};
 use super::engines::Engines;
 use super::entry::{Entry, Next, Waiting, process};
-use super::events::Failed;
 use super::parts::Parts;
 use super::run::Run;
 use super::{finish, parts};
@@ -187,7 +186,7 @@ impl<'r> Worker<'r> {
             }
             Err(errno) => {
                 let error = Error::new(Op::List, directory.source_path(), Cause::Errno(errno as i32));
-                run.fail(Failed { error, remains: None });
+                run.fail(error);
                 self.leave(places);
                 return None;
             }
@@ -225,7 +224,7 @@ impl<'r> Worker<'r> {
 
     /// The directories above can't be reached any more: what is left in them is not copied.
     fn abandon(&mut self, error: Error) {
-        self.run.fail(Failed { error, remains: None });
+        self.run.fail(error);
         while self.stack.back().is_some_and(|frame| frame.places.is_none()) {
             let frame = self.stack.pop_back().expect("there is one");
             finish::give_up_share(self.run, frame.directory, None);
