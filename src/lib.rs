@@ -22,7 +22,7 @@
 //! # Invariants
 //!
 //! - in-flight bytes <= high-water mark <= ring bytes; an in-flight operation is never dropped.
-//! - A short transfer is continued in one place, [`flow::Pump`]; both drivers and the simulator in
+//! - A short transfer is continued in one place, [`flow::Pump`]; all drivers and the simulator in
 //!   `tests/sim/` run that same code.
 //! - `unsafe` stands in [`ring`] and [`sys`] only, `tokio_uring` is named in [`ring`] only.
 //! - The class of an errno is decided in [`ring::errno`] only.

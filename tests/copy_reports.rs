@@ -204,6 +204,46 @@ fn progress_is_drawn_off_a_terminal_only_when_always() {
 }
 
 #[test]
+fn progress_of_a_file_in_parts_shows_the_mark_and_one_total() {
+    let dir = Scratch::new();
+    let source = fs::File::create(dir.path("long")).unwrap();
+    source.set_len(160 * MIB).unwrap();
+    let options = ["--progress", "always", "--jobs", "2", "--high-water", "2MiB"];
+    let copy = Highwater::copy().args(options).args([dir.path("long"), dir.path("new")]);
+    let drawn = copy.run();
+    let lines: Vec<_> = drawn.assert_ok().stderr.lines().collect();
+    let last = lines.iter().rfind(|line| line.contains("in flight")).expect("a line of progress");
+    assert!(last.contains("/2 MiB in flight"), "{last}");
+    assert!(last.contains("160 MiB of 160 MiB"), "{last}");
+}
+
+#[test]
+fn debug_tells_how_each_file_was_copied() {
+    let dir = Scratch::new();
+    let told = |options: &[&str], from: &str| {
+        let to = dir.path("told");
+        let _ = fs::remove_file(&to);
+        let _ = fs::remove_dir_all(&to);
+        let copy = Highwater::copy().arg("--debug").arg("--reflink=never").args(options);
+        String::from_utf8(copy.args([dir.path(from), to]).run().assert_ok().stdout.clone()).unwrap()
+    };
+    write_file(&dir.path("file"), 1, MIB);
+    fs::create_dir(dir.path("tree")).unwrap();
+    fs::write(dir.path("tree/small"), b"small").unwrap();
+    for (options, from, engine) in [
+        (&["--engine", "ring"][..], "file", "ring"),
+        (&["--engine", "plain"], "file", "plain"),
+        (&["-r"], "tree", "calls"),
+    ] {
+        let told = told(options, from);
+        let lines: Vec<_> = told.lines().collect();
+        let explained = lines.iter().position(|line| line.starts_with("copy offload: ")).expect(&told);
+        let wanted = format!("engine: {engine}, direct: ");
+        assert!(lines[explained + 1].starts_with(&wanted), "{told}");
+    }
+}
+
+#[test]
 fn quiet_is_quiet_but_for_errors() {
     let dir = Scratch::new();
     let outcome = copy(&dir).arg("-q").run();

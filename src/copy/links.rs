@@ -5,10 +5,13 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::sys::stat::Id;
+use crate::sys::stat::{Id, Kind, Stat};
 
 use super::directory::Directory;
-use super::entry::Waiting;
+use super::entry::{Entry, Stop, Waiting};
+use super::make;
+use super::options::{Make, Update};
+use super::worker::{Unit, Worker};
 
 /// Where a file was copied to.
 #[derive(Clone)]
@@ -96,4 +99,76 @@ impl Links {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Id, State>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+// ---- names of the tree ----
+
+/// A file that is left alone may still be one name of several: they become links of one another.
+pub(super) fn relink(worker: &Worker<'_>, entry: &Entry<'_>, stat: &Stat) -> Result<(), Stop> {
+    if worker.run.options.update != Update::Older || !has_several_names(worker, entry, stat) {
+        return Ok(());
+    }
+    match worker.run.links.claim(stat.id(), stat.links, || entry.to_waiting()) {
+        Claim::Copy => settle(worker, entry, stat, true, true),
+        Claim::Link(home) => make::link_to(worker, entry, &home)?,
+        Claim::Waits => return Err(Stop::Fine),
+    }
+    Ok(())
+}
+
+/// Tells those who wait for a file with several names what became of the first.
+pub(super) fn settle(worker: &Worker<'_>, entry: &Entry<'_>, stat: &Stat, claimed: bool, copied: bool) {
+    if !claimed {
+        return;
+    }
+    let run = worker.run;
+    let waiting = match copied {
+        true => {
+            let id = entry.target().and_then(|target| target.stat(false).ok()).map(|stat| stat.id());
+            let home = Home { directory: Arc::clone(entry.parent), name: entry.target_name.to_owned(), id };
+            let follows = run.options.dereference.follows(true);
+            run.links.copied(stat.id(), stat.links, follows, home)
+        }
+        false => run.links.failed(stat.id()),
+    };
+    waiting.into_iter().for_each(|waiting| run.queue.push(Unit::Entry(waiting)));
+}
+
+/// What claiming a name came to.
+pub(super) enum Claimed {
+    /// to be made, and nobody waits for it
+    Alone,
+    /// to be made; others may wait for it
+    First,
+    /// to be linked to an earlier copy
+    LinkTo(Home),
+    /// another worker will see to it
+    Waits,
+}
+
+fn has_several_names(worker: &Worker<'_>, entry: &Entry<'_>, stat: &Stat) -> bool {
+    let options = worker.run.options;
+    options.keep.links
+        && options.make != Make::HardLinks
+        && stat.kind != Kind::Directory
+        && (stat.links > 1 || entry.follows(options))
+}
+
+/// Claims a name that is to be copied.
+pub(super) fn claim(worker: &Worker<'_>, entry: &Entry<'_>, stat: &Stat) -> Result<Claimed, Stop> {
+    let run = worker.run;
+    if stat.kind == Kind::Directory {
+        return match run.operands.check_directory(run, entry, stat)? {
+            true => Ok(Claimed::Alone),
+            false => Err(Stop::Fine),
+        };
+    }
+    if run.options.dry_run || !has_several_names(worker, entry, stat) {
+        return Ok(Claimed::Alone);
+    }
+    Ok(match run.links.claim(stat.id(), stat.links, || entry.to_waiting()) {
+        Claim::Copy => Claimed::First,
+        Claim::Link(home) => Claimed::LinkTo(home),
+        Claim::Waits => Claimed::Waits,
+    })
 }

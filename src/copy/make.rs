@@ -1,4 +1,4 @@
-//! Making what has no content to copy: directories, links, nodes; and removing what they replace.
+//! Making what has no content to copy: directories, links, nodes.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,8 +10,9 @@ use crate::error::{Cause, Error, Op};
 use crate::sys;
 use crate::sys::stat::{Kind, Stat};
 
+use super::decide::{Decided, Found};
 use super::directory::{Directory, Place, Places, Root, Side, Within};
-use super::entry::{At, Decided, Entry, Found, Next, Stop};
+use super::entry::{At, Entry, Next, Stop};
 use super::events::Event;
 use super::links::Home;
 use super::metadata::{self, Handle, Making, Subject};
@@ -349,20 +350,4 @@ fn temporary_name(name: &OsStr) -> OsString {
     };
     path.push(format!(".highwater-{}-{number}", std::process::id()));
     path
-}
-
-// ---- removing ----
-
-/// Removes what is to be replaced.
-pub(super) fn remove(worker: &Worker<'_>, entry: &Entry<'_>, at: At<'_>) -> Result<(), Error> {
-    match sys::at::remove_file(at.directory, at.name) {
-        Err(Errno::ENOENT) => Ok(()),
-        Err(errno) => Err(Error::new(Op::Replace, entry.target_path(), cause(errno))),
-        Ok(()) => {
-            if worker.run.options.verbose {
-                worker.run.tell(&Event::Removed(&entry.target_path()));
-            }
-            Ok(())
-        }
-    }
 }

@@ -15,7 +15,7 @@ mod tests;
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
@@ -23,10 +23,12 @@ use crate::error::{Cause, Error, Op};
 use crate::sys::at;
 use crate::sys::cancel::Cancel;
 use crate::sys::directory::Entries;
-use crate::sys::stat::{self, Id};
+use crate::sys::stat::{self, Id, Kind};
 
+use super::directory::Operand;
 use super::events::Witness;
 use super::options::Options;
+use super::paths::Name;
 use walk::{Pass, Walk};
 
 /// Two directories, open for reading, of which the second is a copy of the first.
@@ -40,6 +42,40 @@ pub(super) struct Pair {
     pub source_path: PathBuf,
     /// what events and errors call it
     pub target_path: PathBuf,
+}
+
+impl Pair {
+    /// Both sides of an operand that is a directory; None where there is no target, as nothing was
+    /// to be touched.
+    pub fn of(operand: &Operand, options: &Options) -> Result<Option<Pair>, Error> {
+        let Some(root) = operand.target_root() else { return Ok(None) };
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |errno| Error::new(Op::List, path, Cause::Errno(errno as i32))
+        };
+        let (source_path, target_path) = (operand.source.clone(), operand.target.clone());
+        let follow = options.dereference.follows(true);
+        let source = at::open_directory(at::WORKING_DIRECTORY, source_path.as_os_str(), follow);
+        let source = source.map_err(failed(&source_path))?;
+        let target = at::open_directory(root.as_fd(), OsStr::new("."), false);
+        let target = target.map_err(failed(&target_path))?;
+        Ok(Some(Pair { source, target, source_path, target_path }))
+    }
+}
+
+/// `--delete` is about directories: beside a file, what is to go would be anybody's guess.
+pub(super) fn refuse_files(sources: &[Name], options: &Options) -> Result<(), Error> {
+    for name in sources {
+        let Name::Path(path) = name else { continue };
+        let follow = options.dereference.follows(true);
+        match stat::at(at::WORKING_DIRECTORY, path.as_os_str(), follow) {
+            Ok(stat) if stat.kind != Kind::Directory => {
+                return Err(Error::new(Op::Delete, path, Cause::NotDirectory));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Where a walk begins: a target with all the sources that were copied there.

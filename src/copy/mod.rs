@@ -6,12 +6,14 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `job`, `options`, `events` | what a copy is told, what it tells and asks |
-//! | `run`, `queue`, `worker`, `ahead` | workers, and how work gets from one to another |
+//! | `run`, `tally`, `queue`, `worker`, `ahead` | workers, and how work gets from one to another |
 //! | `operands`, `parents` | SOURCE... and TARGET |
 //! | `directory`, `finish` | directories of both trees at once, and when they are complete |
-//! | `entry`, `same`, `update`, `backup`, `links` | what is to be done about a name |
+//! | `entry`, `decide`, `same`, `update` | what is to be done about a name |
+//! | `links`, `room`, `backup` | files with several names; what is in the way |
 //! | `make` | directories, links and nodes |
-//! | `file`, `source`, `target`, `direct`, `offload`, `parts`, `engines` | a file's content and how it moves |
+//! | `file`, `open`, `source`, `target` | a file's copy: opening both ends, completing it |
+//! | `transfer`, `direct`, `offload`, `parts`, `engines` | how its content moves |
 //! | `metadata`, `durable` | attributes; stable storage |
 //! | `filter`, `mirror`, `survey` | which names; `--delete`; totals for the progress line |
 //!
@@ -19,6 +21,7 @@
 
 mod ahead;
 mod backup;
+mod decide;
 mod direct;
 mod directory;
 mod durable;
@@ -34,17 +37,21 @@ mod make;
 mod metadata;
 mod mirror;
 mod offload;
+mod open;
 mod operands;
 mod options;
 mod parents;
 mod parts;
 mod paths;
 mod queue;
+mod room;
 mod run;
 mod same;
 mod source;
 mod survey;
+mod tally;
 mod target;
+mod transfer;
 mod update;
 mod worker;
 

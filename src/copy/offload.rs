@@ -21,10 +21,11 @@ use crate::sys::space::FileSystem;
 use crate::sys::stat::Kind;
 
 use super::direct::Direct;
-use super::file::{INTERRUPTED, Pair};
 use super::job::Method;
+use super::open::Pair;
 use super::options::{Offload, Sparse};
 use super::run::Run;
+use super::source::INTERRUPTED;
 
 /// The first piece of a file tells whether a server copies: not much is lost where none does.
 const FIRST_BYTES: u64 = 1 << 20;

@@ -11,11 +11,15 @@ use crate::error::{Cause, Error, Op};
 use crate::flow::{Length, Pump, Shape, Side, Visibility};
 use crate::sys::stat::Kind;
 
-use super::entry::{Entry, Stop, Waiting, settle};
-use super::file::{self, Pair};
+use super::entry::{Entry, Stop, Waiting};
+use super::file;
 use super::finish;
 use super::job::Method;
+use super::links::settle;
+use super::open::Pair;
 use super::run::Run;
+use super::source::INTERRUPTED;
+use super::transfer;
 use super::worker::{Unit, Worker};
 
 /// From this size on a file is worth splitting.
@@ -101,7 +105,7 @@ fn move_part(worker: &mut Worker<'_>, parts: &Parts, index: usize) -> Result<(),
         true => (parts.length - from, Length::Expected(parts.length - from)),
         false => (PART_BYTES, Length::Exact(PART_BYTES)),
     };
-    let interrupted = || entry.target_error(Op::Write, Cause::Errno(file::INTERRUPTED));
+    let interrupted = || entry.target_error(Op::Write, Cause::Errno(INTERRUPTED));
     let (mut source, mut target, pump) = {
         let mut state = parts.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.failure.is_some() {
@@ -112,9 +116,9 @@ fn move_part(worker: &mut Worker<'_>, parts: &Parts, index: usize) -> Result<(),
         }
         let pair = state.pair.as_mut().expect("parts are copied before the file is complete");
         pair.source.edge.look_at_file_system();
-        pair.method = Method::Ring;
         let engine = worker.engines.ring(run, Some(bytes))?;
-        let shape = file::shape(run, engine, pair, parts.sides, length);
+        pair.goes_through(engine, false);
+        let shape = transfer::shape(run, engine, pair, parts.sides, length);
         let shape = Shape { visibility: Visibility::Fixed, ..shape };
         (pair.source.edge.share(), pair.target.edge.share(), Pump::under(shape, run.ledger.level()))
     };
@@ -145,7 +149,7 @@ fn move_part(worker: &mut Worker<'_>, parts: &Parts, index: usize) -> Result<(),
 fn complete(worker: &mut Worker<'_>, parts: &Parts) {
     let run = worker.run;
     let entry = parts.waiting.entry();
-    let (pair, failure) = {
+    let (mut pair, failure) = {
         let mut state = parts.state.lock().unwrap_or_else(PoisonError::into_inner);
         (state.pair.take().expect("a file is completed once"), state.failure.take())
     };
@@ -155,7 +159,7 @@ fn complete(worker: &mut Worker<'_>, parts: &Parts) {
         None => file::complete(run, &entry, pair, parts.end.load(Ordering::Relaxed)),
         Some(error) => {
             let written = parts.moved.load(Ordering::Relaxed);
-            Err(Stop::Failed(Box::new(file::give_up_parts(pair, &entry, error, written))))
+            Err(Stop::Failed(transfer::abandon(&mut pair, &entry, error, 0, written)))
         }
     };
     settle(worker, &entry, &stat, true, done.is_ok());

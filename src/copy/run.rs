@@ -2,10 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::HashSet;
-use std::ffi::OsStr;
 use std::num::NonZero;
-use std::os::fd::AsFd;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -16,7 +13,6 @@ use crate::error::{Cause, Error, Op};
 use crate::flow::Marks;
 use crate::sys;
 use crate::sys::cancel::Cancel;
-use crate::sys::stat::Kind;
 
 use super::directory::Operand;
 use super::durable::Durable;
@@ -31,6 +27,8 @@ use super::options::{OnError, Options};
 use super::parents::Parents;
 use super::paths::Name;
 use super::queue::Queue;
+use super::source::INTERRUPTED;
+use super::tally::{Impossible, Tally};
 use super::worker::{Unit, Worker};
 use super::{file, mirror, parts, survey};
 
@@ -62,62 +60,6 @@ pub(super) struct Run<'a> {
     warnings: Mutex<Vec<Warning>>,
     /// one event at a time
     speaking: Mutex<()>,
-}
-
-/// Between which file systems something can't be done, so that it isn't tried for each file.
-#[derive(Default)]
-pub(super) struct Impossible {
-    pairs: Mutex<HashSet<(Device, Device)>>,
-}
-
-type Device = (u32, u32);
-
-impl Impossible {
-    pub fn are_impossible(&self, source: Device, target: Device) -> bool {
-        self.pairs.lock().unwrap_or_else(PoisonError::into_inner).contains(&(source, target))
-    }
-
-    pub fn remember_impossible(&self, source: Device, target: Device) {
-        self.pairs.lock().unwrap_or_else(PoisonError::into_inner).insert((source, target));
-    }
-}
-
-/// What was done so far.
-#[derive(Default)]
-pub(super) struct Tally {
-    pub bytes: AtomicU64,
-    files: AtomicU64,
-    directories: AtomicU64,
-    skipped: AtomicU64,
-    failures: AtomicU64,
-    deleted: AtomicU64,
-}
-
-impl Tally {
-    pub fn file(&self) {
-        self.files.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub fn directory(&self) {
-        self.directories.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub fn skipped(&self) {
-        self.skipped.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// A failure that was told, or needs no words.
-    pub fn failure(&self) {
-        self.failures.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub fn bytes(&self, bytes: u64) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
-    }
 }
 
 impl Run<'_> {
@@ -153,7 +95,7 @@ impl Run<'_> {
     /// A failure. Where it is the answer to a demand to stop, it is none.
     pub fn fail(&self, failed: impl Into<Failed>) {
         let failed = failed.into();
-        if self.cancel.is_raised() && failed.error.cause == Cause::Errno(file::INTERRUPTED) {
+        if self.cancel.is_raised() && failed.error.cause == Cause::Errno(INTERRUPTED) {
             if let Some(remains) = &failed.remains {
                 self.tell(&Event::Stopped(remains));
             }
@@ -226,6 +168,7 @@ pub fn copy(job: &Job, watch: Watch<'_>) -> Report {
         warnings: Mutex::default(),
         speaking: Mutex::default(),
     };
+    run.meter.set_mark(marks.high_bytes());
     if let Err(error) = run.carry_out() {
         run.fail(error);
     }
@@ -253,7 +196,7 @@ impl Run<'_> {
             return self.stream();
         }
         if self.options.delete.is_some() {
-            self.refuse_files()?;
+            mirror::refuse_files(&self.job.sources, self.options)?;
         }
         let mut operands = Vec::new();
         let to = destination(target, self.job.sources.len(), self.options)?;
@@ -262,7 +205,7 @@ impl Run<'_> {
         }
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
-            if self.meter.wants_total() {
+            if self.is_tree() && self.meter.wants_total() {
                 scope.spawn(|| {
                     let mut found = |files, bytes| self.meter.expect(files, bytes);
                     if survey::survey(&self.job.sources, self.options, &stop, &mut found) {
@@ -357,46 +300,17 @@ impl Run<'_> {
 
     /// What the sources lack goes. It is known to be wanted of directories only.
     fn mirror(&self, operands: &[Arc<Operand>]) {
-        let pairs: Result<Vec<_>, _> =
-            operands.iter().filter_map(|operand| self.pair(operand).transpose()).collect();
-        let mirrored = pairs
+        let pair = |operand: &Arc<Operand>| mirror::Pair::of(operand, self.options).transpose();
+        let mirrored = operands
+            .iter()
+            .filter_map(pair)
+            .collect::<Result<Vec<_>, _>>()
             .map_err(|error| vec![error])
             .and_then(|pairs| mirror::mirror(pairs, self.options, self.cancel, self.witness));
         match mirrored {
             Ok(deleted) => self.tally.deleted.store(deleted, Ordering::Relaxed),
             Err(errors) => errors.into_iter().for_each(|error| self.fail(error)),
         }
-    }
-
-    /// None where there is no target, as nothing was to be touched.
-    fn pair(&self, operand: &Operand) -> Result<Option<mirror::Pair>, Error> {
-        let Some(root) = operand.target_root() else { return Ok(None) };
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |errno| Error::new(Op::List, path, Cause::Errno(errno as i32))
-        };
-        let (here, source) = (sys::at::WORKING_DIRECTORY, operand.source.as_os_str());
-        let follow = self.options.dereference.follows(true);
-        let source = sys::at::open_directory(here, source, follow).map_err(failed(&operand.source))?;
-        let target = sys::at::open_directory(root.as_fd(), OsStr::new("."), false);
-        let target = target.map_err(failed(&operand.target))?;
-        let (source_path, target_path) = (operand.source.clone(), operand.target.clone());
-        Ok(Some(mirror::Pair { source, target, source_path, target_path }))
-    }
-
-    /// `--delete` is about directories: beside a file, what is to go would be anybody's guess.
-    fn refuse_files(&self) -> Result<(), Error> {
-        for name in &self.job.sources {
-            let Name::Path(path) = name else { continue };
-            let follow = self.options.dereference.follows(true);
-            match sys::stat::at(sys::at::WORKING_DIRECTORY, path.as_os_str(), follow) {
-                Ok(stat) if stat.kind != Kind::Directory => {
-                    return Err(Error::new(Op::Delete, path, Cause::NotDirectory));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
     }
 
     fn report(self, started: Instant) -> Report {

@@ -51,13 +51,15 @@ pub struct Seen {
 }
 
 impl Meter {
-    /// Tells the only source's length, where known, and the mark, both in bytes.
-    pub fn begin(&self, total: Option<u64>, high_water_bytes: u64) {
+    /// The high-water mark over all flows, in bytes.
+    pub fn set_mark(&self, high_water_bytes: u64) {
         self.high_water_bytes.store(high_water_bytes, Ordering::Relaxed);
-        if let Some(total) = total {
-            self.total_bytes.store(total, Ordering::Relaxed);
-            self.total.store(FINAL, Ordering::Relaxed);
-        }
+    }
+
+    /// All that is to be copied, in bytes, where it is one file.
+    pub fn set_total(&self, bytes: u64) {
+        self.total_bytes.store(bytes, Ordering::Relaxed);
+        self.set_total_known();
     }
 
     /// Somebody will look at the totals: whoever can find them out is to do so.

@@ -1,4 +1,4 @@
-//! What both drivers do alike: steps that need no waiting, and what a result means for the pump.
+//! What all drivers do alike: steps that need no waiting, and what a result means for the pump.
 
 use std::os::fd::AsFd;
 use std::path::Path;

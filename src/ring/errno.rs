@@ -1,4 +1,4 @@
-//! The class of every errno that an operation on data can bring, at one place for both drivers.
+//! The class of every errno that an operation on data can bring, at one place for all drivers.
 
 /// What an errno means for the operation that brought it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

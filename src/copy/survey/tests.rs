@@ -8,6 +8,7 @@ use std::path::Path;
 use super::super::filter::{Filter, Rule};
 use super::super::options::Keep;
 use super::*;
+use crate::copy::options::Dereference;
 
 /// Files and bytes, and whether that is all.
 fn run(sources: &[&Path], options: &Options) -> (u64, u64, bool) {

@@ -1,0 +1,222 @@
+//! Opening both ends of a file's copy, which from then on are safe from what happens to names.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+
+use crate::engine::Engine;
+use crate::error::{Cause, Error, Op};
+use crate::sys;
+use crate::sys::stat::{Kind, Stat};
+
+use super::decide::{Decided, Found};
+use super::entry::{At, Entry, Stop};
+use super::events::Explanation;
+use super::job::Method;
+use super::metadata::{self, Making};
+use super::room;
+use super::run::Run;
+use super::source::{self, Source};
+use super::target::{Step, Target, open_existing};
+use super::worker::Worker;
+
+/// Both ends of a file's copy, open.
+pub(super) struct Pair {
+    pub source: Source,
+    pub target: Target,
+    /// of the target before the copy, where it was there
+    pub before: Option<Stat>,
+    pub making: Making,
+    /// how the content went, for `--debug`
+    pub explanation: Explanation,
+    pub method: Method,
+}
+
+impl Pair {
+    pub fn new(source: Source, target: Target, before: Option<Stat>, making: Making) -> Pair {
+        let explanation = Explanation {
+            offload: "unknown",
+            reflink: "unknown",
+            sparse_detection: "unknown",
+            engine: None,
+            direct: (false, false),
+        };
+        Pair { source, target, before, making, explanation, method: Method::Plain }
+    }
+
+    pub fn is_new(&self) -> bool {
+        self.before.is_none()
+    }
+
+    /// Its bytes are about to go through this engine.
+    pub fn goes_through(&mut self, engine: &Engine, by_calls: bool) {
+        self.method = if engine.is_ring() { Method::Ring } else { Method::Plain };
+        self.explanation.engine = Some(match self.method {
+            Method::Ring => "ring",
+            _ if by_calls => "calls",
+            _ => "plain",
+        });
+    }
+}
+
+/// Opens both ends of a name of the source.
+pub(super) fn open(worker: &mut Worker<'_>, entry: &Entry<'_>, decided: &Decided) -> Result<Pair, Stop> {
+    let options = worker.run.options;
+    let errno = |errno: Errno| Cause::Errno(errno as i32);
+    let mut flags = OFlag::O_RDONLY;
+    if decided.stat.kind == Kind::Regular {
+        // It may have become a FIFO since, which would wait for its writer.
+        flags |= OFlag::O_NONBLOCK;
+    }
+    if !entry.follows(options) {
+        flags |= OFlag::O_NOFOLLOW;
+    }
+    let mut tries = 0;
+    let ahead = entry.opened.take();
+    let file = loop {
+        if let Some(file) = ahead {
+            break file;
+        }
+        match source::open(entry.source(), flags, worker.run.cancel) {
+            Err(no) if worker.find_descriptors(no, &mut tries) => continue,
+            opened => break opened.map_err(|no| entry.source_error(Op::Open, errno(no)))?,
+        }
+    };
+    let source = Source::of(file).map_err(|no| entry.source_error(Op::Stat, errno(no)))?;
+    if source.stat.id() != decided.stat.id() {
+        return Err(entry.source_error(Op::Open, Cause::Replaced).into());
+    }
+    let making = metadata::making(&source.stat, options);
+    let (target, before) = open_target(worker, entry, decided, &source, &making)?;
+    if let (Some(length), Some(capacity)) = (source.known_length(), target.capacity())
+        && length > capacity
+    {
+        let cause = Cause::TooLarge { source: length, target: capacity };
+        return Err(entry.target_error(Op::Open, cause).into());
+    }
+    Ok(Pair::new(source, target, before, making))
+}
+
+fn open_target(
+    worker: &mut Worker<'_>,
+    entry: &Entry<'_>,
+    decided: &Decided,
+    source: &Source,
+    making: &Making,
+) -> Result<(Target, Option<Stat>), Error> {
+    let run = worker.run;
+    let told = |(op, cause)| entry.target_error(op, cause);
+    let at = entry.target().expect("a target is opened where something is to be touched");
+    let mut is_new = false;
+    let existing = match decided.found {
+        Found::Nothing => {
+            is_new = true;
+            None
+        }
+        Found::Something(stat) => Some(stat),
+        Found::Loop => None,
+    };
+    if !is_new {
+        let kind = existing.map_or(Kind::Symlink, |stat| stat.kind);
+        let mut tries = 0;
+        let opened = loop {
+            match open_there(run, entry, at, kind) {
+                Err((_, Cause::Errno(no))) if worker.find_descriptors(Errno::from_raw(no), &mut tries) => {}
+                opened => break opened,
+            }
+        };
+        match opened {
+            Ok(file) => {
+                let target = Target::existing(file, &source.stat).map_err(told)?;
+                let before = Some(target.stat);
+                return Ok((target, before));
+            }
+            // It has gone since (over NFS, names may outlive files).
+            Err((_, Cause::Errno(libc::ENOENT))) => {}
+            Err((_, Cause::Errno(_))) if run.options.force => room::remove(worker, entry, at)?,
+            Err(error) => return Err(told(error)),
+        }
+    }
+    // A stream's copy can be seen growing, as with cp.
+    let one_block = match source.known_length() {
+        Some(length) => length <= u64::from(run.size.block_bytes),
+        None => source.is_empty(),
+    };
+    let grows = run.options.as_cp && source.stat.kind.is_stream();
+    let at_once = one_block || grows || run.options.skip_data;
+    if !at_once && at.stat(false).is_ok() {
+        // A whole copy would be in vain.
+        return match is_link(at) {
+            true => through_dangling(run, entry, at, source),
+            false => Err(told((Op::Create, Cause::Errno(libc::EEXIST)))),
+        };
+    }
+    let mut tries = 0;
+    loop {
+        match Target::new(at, making.mode & 0o777 & !making.omitted, at_once) {
+            Ok(target) => return Ok((target, None)),
+            Err((_, Cause::Errno(no))) if worker.find_descriptors(Errno::from_raw(no), &mut tries) => {}
+            Err((_, Cause::Errno(libc::EEXIST))) if is_link(at) => {
+                return through_dangling(run, entry, at, source);
+            }
+            Err(error) => return Err(told(error)),
+        }
+    }
+}
+
+fn is_link(at: At<'_>) -> bool {
+    at.stat(false).is_ok_and(|stat| stat.kind == Kind::Symlink)
+}
+
+/// Opens what is there for writing. A symbolic link that is an operand is followed wherever it
+/// leads; one inside a tree only within the target.
+fn open_there(run: &Run<'_>, entry: &Entry<'_>, at: At<'_>, kind: Kind) -> Step<OwnedFd> {
+    if entry.is_operand() {
+        return open_existing(at, kind, OFlag::empty(), run.cancel);
+    }
+    match open_existing(at, kind, OFlag::O_NOFOLLOW, run.cancel) {
+        Err((op, Cause::Errno(libc::ELOOP))) => {
+            let root = entry.operand.target_root().ok_or((op, Cause::LeadsOutside))?;
+            let path = entry.parent.target_path_in_operand().join(at.name);
+            sys::at::open_beneath(root.as_fd(), &path, OFlag::O_WRONLY).map_err(|no| match no {
+                Errno::EXDEV | Errno::ENOSYS | Errno::EPERM => (op, Cause::LeadsOutside),
+                no => (op, Cause::Errno(no as i32)),
+            })
+        }
+        opened => opened,
+    }
+}
+
+/// A symbolic link to nothing is written through only where POSIX is asked for.
+fn through_dangling(
+    run: &Run<'_>,
+    entry: &Entry<'_>,
+    at: At<'_>,
+    source: &Source,
+) -> Result<(Target, Option<Stat>), Error> {
+    let told = |(op, cause)| entry.target_error(op, cause);
+    if !run.options.through_dangling || !entry.is_operand() {
+        return Err(told((Op::Create, Cause::DanglingLink)));
+    }
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT;
+    let mode = source.stat.mode & 0o777;
+    let file = sys::at::open(at.directory, at.name, flags, mode)
+        .map_err(|no| told((Op::Create, Cause::Errno(no as i32))))?;
+    let target = Target::existing(file, &source.stat).map_err(told)?;
+    Ok((target, None))
+}
+
+/// The file that standard input goes to: TARGET, whatever it is.
+pub(super) fn stream_target(run: &Run<'_>, at: At<'_>, source: &Source) -> Step<Target> {
+    match at.stat(true) {
+        Ok(stat) if stat.kind == Kind::Directory => Err((Op::Create, Cause::IsDirectory)),
+        Ok(stat) => {
+            let file = open_existing(at, stat.kind, OFlag::empty(), run.cancel)?;
+            Target::existing(file, &source.stat)
+        }
+        Err(Errno::ENOENT) if at.stat(false).is_ok() => Err((Op::Create, Cause::DanglingLink)),
+        Err(Errno::ENOENT) => Target::new(at, source.stat.mode & 0o666, false),
+        Err(errno) => Err((Op::Stat, Cause::Errno(errno as i32))),
+    }
+}

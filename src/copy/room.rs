@@ -1,0 +1,81 @@
+//! Making room: what is in the way of a copy is renamed or removed.
+
+use std::ffi::{OsStr, OsString};
+
+use nix::errno::Errno;
+
+use crate::error::{Cause, Error, Op};
+use crate::sys;
+use crate::sys::stat::Kind;
+
+use super::backup;
+use super::decide::{Decided, Found};
+use super::entry::{At, Entry};
+use super::events::Event;
+use super::options::{BackupKind, Dereference};
+use super::worker::Worker;
+
+/// Moves what is there out of the way, or removes it, where it is not to be written to; the name
+/// of its backup.
+pub(super) fn make(
+    worker: &Worker<'_>,
+    entry: &Entry<'_>,
+    decided: &mut Decided,
+) -> Result<Option<OsString>, Error> {
+    let (stat, options) = (&decided.stat, worker.run.options);
+    let (Some(at), Found::Something(target)) = (entry.target(), decided.found) else { return Ok(None) };
+    if target.kind == Kind::Directory {
+        return Ok(None);
+    }
+    if let Some(wanted) = &options.backup {
+        if backup::is_dots(entry.source_name) {
+            return Ok(None);
+        }
+        if wanted.kind != BackupKind::Numbered && backup::is_of(entry, stat, &wanted.suffix) {
+            return Err(entry.target_error(Op::Backup, Cause::BackupIsSource));
+        }
+        decided.found = Found::Nothing;
+        let failed = |errno| entry.target_error(Op::Backup, Cause::Errno(errno as i32));
+        return match options.dry_run {
+            true => backup::name_of(at, wanted).map(Some),
+            false => backup::rename_away(at, wanted),
+        }
+        .map_err(failed);
+    }
+    let replaced = options.remove_first
+        || !options.skip_data
+            && (options.keep.links && target.links > 1
+                || options.dereference == Dereference::Never && stat.kind != Kind::Regular);
+    if replaced {
+        decided.found = Found::Nothing;
+        if !options.dry_run {
+            remove(worker, entry, at)?;
+        }
+    }
+    Ok(None)
+}
+
+/// Gives a backup its name back, where the copy that it made room for failed.
+pub(super) fn give_back(worker: &Worker<'_>, entry: &Entry<'_>, backup: Option<&OsStr>) {
+    let (Some(name), Some(at)) = (backup, entry.target()) else { return };
+    let target = entry.target_path();
+    if let Err(errno) = sys::at::rename(at.directory, name, at.name) {
+        worker.run.fail(entry.target_error(Op::Unbackup, Cause::Errno(errno as i32)));
+    } else if worker.run.options.verbose {
+        worker.run.tell(&Event::Unbackup { backup: &target.with_file_name(name), target: &target });
+    }
+}
+
+/// Removes what is to be replaced.
+pub(super) fn remove(worker: &Worker<'_>, entry: &Entry<'_>, at: At<'_>) -> Result<(), Error> {
+    match sys::at::remove_file(at.directory, at.name) {
+        Err(Errno::ENOENT) => Ok(()),
+        Err(errno) => Err(Error::new(Op::Replace, entry.target_path(), Cause::Errno(errno as i32))),
+        Ok(()) => {
+            if worker.run.options.verbose {
+                worker.run.tell(&Event::Removed(&entry.target_path()));
+            }
+            Ok(())
+        }
+    }
+}
