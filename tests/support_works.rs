@@ -192,3 +192,31 @@ fn a_plain_user_runs_with_limits() {
     outcome.assert_ok();
     assert_eq!(String::from_utf8_lossy(&outcome.stdout), "8192\n0027\n");
 }
+
+#[test]
+fn a_disk_behind_nbdkit_pauses_and_is_gone() {
+    need_nbd!();
+    let dir = Scratch::new();
+    let control = dir.path("control");
+    let argument = format!("pause-control={}", control.display());
+    let mut nbd = Nbd::new(["--filter=pause", "memory", "1M", &argument]);
+    let device = nbd.device();
+    write_file(device.path(), 3, MIB);
+    assert_holds(device.path(), 3, MIB);
+    let mut pause = Pause::at(&control);
+    pause.pause();
+    let open = || std::fs::File::options().write(true).open(device.path()).unwrap();
+    let file = open();
+    let writing = std::thread::spawn(move || {
+        file.write_all_at(&[1; 4096], 0).unwrap();
+        file.sync_all()
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!writing.is_finished(), "it hangs");
+    pause.resume();
+    writing.join().unwrap().unwrap();
+    nbd.kill();
+    let file = open();
+    file.write_all_at(&[1; 4096], 8192).unwrap();
+    file.sync_all().unwrap_err();
+}

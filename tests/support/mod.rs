@@ -16,6 +16,7 @@ pub mod command;
 pub mod data;
 pub mod disk;
 pub mod faulty;
+pub mod nbd;
 pub mod needs;
 pub mod report;
 pub mod server;
@@ -26,6 +27,7 @@ pub use command::{Highwater, Outcome, Running};
 pub use data::*;
 pub use disk::{Fs, LoopDevice, LoopDisk, Tmpfs};
 pub use faulty::{Fault, FaultyDisk, On};
+pub use nbd::{Nbd, Pause};
 pub use server::{Answer, Server};
 
 use std::path::PathBuf;

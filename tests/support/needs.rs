@@ -51,6 +51,14 @@ macro_rules! need_fuse {
     };
 }
 
+/// The test needs disks behind nbdkit: root, loop devices, FUSE, nbdkit and nbdfuse.
+#[macro_export]
+macro_rules! need_nbd {
+    () => {
+        $crate::need!($crate::support::nbd::needed())
+    };
+}
+
 /// The test needs a kernel and a sandbox that let io_uring through.
 #[macro_export]
 macro_rules! need_uring {
