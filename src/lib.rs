@@ -15,6 +15,7 @@
 //! | [`engine`] | driving pumps between two edges, many under one mark; draining, sync, cancelling | what the bytes are for |
 //! | [`ring`] | io_uring, the arena, every errno's class | policy |
 //! | [`flow`] | marks, a level that pumps share, pump, extents, pace; pure | I/O, clocks, threads, async |
+//! | [`digest`] | BLAKE3 of content in units of 64 KiB, from pieces in order; pure | files, threads |
 //! | [`latency`] | recorders and intervals; pure | clocks, files |
 //! | [`sys`] | small safe wrappers over nix and libc | each other |
 //! | [`error`], [`units`] | errors as data; sizes, rates, durations | prose |
@@ -28,6 +29,7 @@
 //! - The class of an errno is decided in [`ring::errno`] only.
 
 pub mod copy;
+pub mod digest;
 pub mod engine;
 pub mod error;
 pub mod flow;
