@@ -9,7 +9,9 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use highwater::flow::{Holes, Intake, Length, Marks, Outlet, Pump, Shape, Side, Transfer, Visibility};
+use highwater::flow::{
+    Digesting, Holes, Intake, Length, Marks, Outlet, Pump, Shape, Side, Transfer, Visibility,
+};
 
 mod machine;
 
@@ -66,6 +68,7 @@ fn shape(block_bytes: u32, slots: u16) -> Shape {
         fill_blocks: true,
         filled_by_caller: false,
         visibility: Visibility::Ahead { step: SIZE_STEP },
+        digesting: Digesting::Off,
         limit_bytes_per_s: None,
     }
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use criterion::Criterion;
 use highwater::engine::{Choice, Edge, End, Engine, Flow, Ledger, Meter, Typed};
-use highwater::flow::{Holes, Intake, Length, Marks, Outlet, Pump, Shape, SharedLevel, Side, Visibility};
+use highwater::flow::{
+    Digesting, Holes, Intake, Length, Marks, Outlet, Pump, Shape, SharedLevel, Side, Visibility,
+};
 use highwater::sys::cancel::Cancel;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
@@ -101,6 +103,7 @@ fn shape(marks: Marks) -> Shape {
         fill_blocks: true,
         filled_by_caller: false,
         visibility: Visibility::ByWrites,
+        digesting: Digesting::Off,
         limit_bytes_per_s: None,
     }
 }

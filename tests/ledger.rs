@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use highwater::engine::{Choice, Edge, End, Engine, Flow, Ledger, Meter, Typed};
-use highwater::flow::{Holes, Intake, Length, Marks, Pump, Shape, Side, Visibility};
+use highwater::flow::{Digesting, Holes, Intake, Length, Marks, Pump, Shape, Side, Visibility};
 use highwater::latency::Kind;
 use highwater::sys::cancel::Cancel;
 
@@ -105,6 +105,7 @@ fn shape(slots: u16, len: u64) -> Shape {
         fill_blocks: true,
         filled_by_caller: false,
         visibility: Visibility::ByWrites,
+        digesting: Digesting::Off,
         limit_bytes_per_s: None,
     }
 }

@@ -19,6 +19,8 @@ pub enum End {
     Edge(Edge),
     /// a caller that fills or empties buffers itself and wakes the flow
     Caller,
+    /// as a target, nothing: the bytes are digested, and that is the end of them
+    Nowhere,
 }
 
 /// A descriptor, twice where direct I/O is used: what direct I/O can't take (a tail that is no

@@ -10,6 +10,7 @@ use crate::latency::Kind;
 use crate::ring::Arena;
 use crate::sys::cancel::Cancel;
 
+use super::digest::Digester;
 use super::ledger::Ledger;
 
 /// A pump with its arena and the means to wake whoever waits for it. There may be many of them, one
@@ -17,7 +18,7 @@ use super::ledger::Ledger;
 pub struct Flow {
     state: Mutex<State>,
     arena: Arc<Arena>,
-    /// wakes the threads of the plain driver
+    /// wakes the threads of the plain driver, and the one that digests
     pub(super) changed: Condvar,
     /// wakes the ring driver
     pub(super) wake: Notify,
@@ -25,6 +26,7 @@ pub struct Flow {
     moved: Notify,
     cancel: Cancel,
     ledger: Arc<Ledger>,
+    digester: Option<Mutex<Digester>>,
 }
 
 /// What only one may touch at a time.
@@ -58,7 +60,13 @@ impl Flow {
             moved: Notify::new(),
             cancel: cancel.clone(),
             ledger: Arc::clone(ledger),
+            digester: None,
         }
+    }
+
+    /// The same, and this sees its bytes, where the pump's shape has them digested.
+    pub fn digested_by(self, digester: Digester) -> Flow {
+        Flow { digester: Some(Mutex::new(digester)), ..self }
     }
 
     /// Since the start of the run.
@@ -118,6 +126,16 @@ impl Flow {
         state.shown = progress;
         self.ledger.wake_if_opened();
         self.notify();
+        if self.digester.is_some() {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Shows bytes of the stream to whoever digests it.
+    pub(super) fn look_at(&self, offset: u64, bytes: &[u8]) {
+        if let Some(digester) = &self.digester {
+            (digester.lock().unwrap_or_else(PoisonError::into_inner))(offset, bytes);
+        }
     }
 
     /// Records an operation that began at `started` and has just ended.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::flow::Transfer;
 use crate::latency::Kind;
 
-use super::edge::Edge;
-use super::edge::End;
+use super::digest;
+use super::edge::{Edge, End};
 use super::flow::{Flow, State};
 use super::settle::{self, Read, Settled, Way};
 
@@ -18,13 +18,21 @@ const NAP: Duration = Duration::from_millis(50);
 /// Runs until the flow's pump is finished. Both ends are descriptors that never make anybody wait
 /// for ever.
 pub(super) fn drive(flow: &Flow, source: &Edge, target: &End) {
-    let End::Edge(to) = target else { unreachable!("calls go from descriptor to descriptor") };
+    let to = match target {
+        End::Edge(to) => Some(to),
+        End::Nowhere => None,
+        End::Caller => unreachable!("calls go from a descriptor, to another or nowhere"),
+    };
     loop {
         let openings = flow.ledger().openings();
         let mut state = flow.lock();
         flow.cancel_if_asked(&mut state);
-        if let Some(transfer) = settle::next_write(flow, &mut state, to) {
+        let written = to.and_then(|to| Some((to, settle::next_write(flow, &mut state, to)?)));
+        if let Some((to, transfer)) = written {
             carry_out(flow, &mut state, Way::Write, to, transfer);
+            continue;
+        }
+        if digest::digest_here(flow, &mut state) {
             continue;
         }
         match settle::next_read(flow, &mut state, source, target) {

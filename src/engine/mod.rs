@@ -3,8 +3,10 @@
 //! One pump, three drivers: over io_uring; over pread and pwrite on two threads, where io_uring is
 //! refused; and over the same calls on the caller's own thread, for files too small for either. All
 //! ask the same pump, use the same arena and settle results by the same code; none knows what the
-//! bytes are for. What many flows share, their high-water mark first of all, is a [`Ledger`]'s.
+//! bytes are for. Where a flow is digested, a thread beside the driver looks at each block before it
+//! is written. What many flows share, their high-water mark first of all, is a [`Ledger`]'s.
 
+mod digest;
 mod edge;
 mod flow;
 mod inline;
@@ -18,6 +20,7 @@ mod size;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
+pub use digest::Digester;
 pub use edge::{Edge, End};
 pub use flow::{Finished, Flow};
 pub use ledger::{Books, IntervalSink, Ledger};
@@ -121,10 +124,10 @@ impl Engine {
     /// after the first failure or a cancellation, and never with an operation in flight. What came
     /// of it is in the flow.
     pub fn run(&self, flow: &Flow, source: &End, target: &End) {
-        match &self.kind {
+        digest::beside(flow, || match &self.kind {
             Kind::Ring(ring) => ring.block_on(ring::drive(ring, flow, source, target)),
             Kind::Plain => plain::drive(flow, source, target),
-        }
+        });
     }
 
     /// The same by calls on this thread, between descriptors that make nobody wait for long: regular

@@ -136,6 +136,7 @@ pub fn error_of(failure: Failure, expected: Option<u64>, source: &Path, target: 
         Reason::WriteZero => (Op::Write, target, Cause::WriteZero),
         Reason::Extend(errno) => (Op::Truncate, target, Cause::Errno(errno)),
         Reason::Allocate(errno) => (Op::Allocate, target, Cause::Errno(errno)),
+        Reason::Digest(errno) => (Op::Setup, Path::new("a thread"), Cause::Errno(errno)),
     };
     Error::new(op, path, cause).at(failure.offset)
 }

@@ -50,7 +50,7 @@ impl Pump {
         slot.want = slot.filled;
         self.known_end = self.known_end.max(slot.end());
         if slot.filled == self.shape.block_bytes {
-            self.ready_to_write(place.slot);
+            self.filled(place.slot);
         }
     }
 
@@ -104,7 +104,7 @@ impl Pump {
         if let Some(id) = self.gathering() {
             match self.slots[usize::from(id)].filled {
                 0 => self.release(id),
-                _ => self.ready_to_write(id),
+                _ => self.filled(id),
             }
         }
     }
@@ -120,7 +120,7 @@ impl Pump {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::{Holes, Length, Marks, Outlet, Shape, Side, Visibility};
+    use crate::flow::{Digesting, Holes, Length, Marks, Outlet, Shape, Side, Visibility};
 
     fn pump(high: u64, slots: u16) -> Pump {
         Pump::new(Shape {
@@ -136,6 +136,7 @@ mod tests {
             fill_blocks: true,
             filled_by_caller: true,
             visibility: Visibility::ByWrites,
+            digesting: Digesting::Off,
             limit_bytes_per_s: None,
         })
     }

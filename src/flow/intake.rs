@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::extents::{Extent, Next};
 use super::pump::Pump;
-use super::shape::Length;
+use super::shape::{Digesting, Length};
 use super::slot::{Slot, State};
 use super::steps::{Failure, Intake, Reason, Transfer};
 
@@ -106,7 +106,7 @@ impl Pump {
         self.known_end = self.known_end.max(end);
         let pass_on = self.shape.source.ordered && !self.shape.fill_blocks;
         if filled == want {
-            self.ready_to_write(transfer.slot);
+            self.filled(transfer.slot);
         } else if pass_on && filled > 0 {
             self.end_block(transfer.slot, now);
         }
@@ -139,7 +139,15 @@ impl Pump {
         }
         match self.slots[usize::from(id)].filled {
             0 => self.release(id),
-            _ => self.ready_to_write(id),
+            _ => self.filled(id),
+        }
+    }
+
+    /// All its bytes are there.
+    pub(super) fn filled(&mut self, id: u16) {
+        match self.shape.digesting {
+            Digesting::Off => self.ready_to_write(id),
+            _ => self.slots[usize::from(id)].state = State::Filled,
         }
     }
 

@@ -6,6 +6,7 @@
 //! `engine::plain` and `engine::inline` in production and the simulator of `tests/sim/` in tests.
 
 mod caller;
+mod digest;
 mod extents;
 mod intake;
 mod marks;
@@ -22,6 +23,6 @@ pub use extents::{Block, Extent, Extents, Holes, Next};
 pub use marks::{Level, LevelStats, Marks, MarksError};
 pub use pace::Pace;
 pub use pump::Pump;
-pub use shape::{Length, Shape, Side, Visibility};
+pub use shape::{Digesting, Length, Shape, Side, Visibility};
 pub use shared::SharedLevel;
 pub use steps::{Failure, Intake, Outlet, Progress, Reason, Transfer};

@@ -105,7 +105,7 @@ impl Pump {
     }
 
     /// A drain event: the block is with the target and its bytes are in flight no more.
-    fn block_done(&mut self, id: u16, now: Duration) {
+    pub(super) fn block_done(&mut self, id: u16, now: Duration) {
         let bytes = u64::from(self.slots[usize::from(id)].filled);
         self.level.written(bytes, now);
         self.completed_bytes += bytes;

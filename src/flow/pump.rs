@@ -6,7 +6,7 @@
 //! ask: reads and writes are separate questions.
 //!
 //! The state, its ends and its mishaps are here; the reading side is in `intake`, the writing side
-//! in `outlet`, a caller's hand at one end in `caller`.
+//! in `outlet`, what is between them in `digest`, a caller's hand at one end in `caller`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -33,6 +33,8 @@ pub struct Pump {
     pub(super) pace: Option<Pace>,
     pub(super) reads_in_flight: u16,
     pub(super) writes_in_flight: u16,
+    /// one at most
+    pub(super) digests_in_flight: u16,
     /// no more blocks are admitted
     pub(super) closed: bool,
     pub(super) cancelled: bool,
@@ -91,6 +93,7 @@ impl Pump {
             pace: shape.limit_bytes_per_s.map(Pace::new),
             reads_in_flight: 0,
             writes_in_flight: 0,
+            digests_in_flight: 0,
             closed: false,
             cancelled: false,
             failure: None,
@@ -165,9 +168,11 @@ impl Pump {
             Reason::Read(_) | Reason::Map(_) | Reason::Shrank => {
                 self.source_limit = self.source_limit.min(failure.offset)
             }
-            Reason::Write(_) | Reason::WriteZero | Reason::Extend(_) | Reason::Allocate(_) => {
-                self.target_failed = true
-            }
+            Reason::Write(_)
+            | Reason::WriteZero
+            | Reason::Extend(_)
+            | Reason::Allocate(_)
+            | Reason::Digest(_) => self.target_failed = true,
         }
     }
 
@@ -188,7 +193,7 @@ impl Pump {
 
     /// Operations handed out and not completed.
     pub fn in_flight(&self) -> u16 {
-        self.reads_in_flight + self.writes_in_flight
+        self.reads_in_flight + self.writes_in_flight + self.digests_in_flight
     }
 
     /// Nothing is in flight and nothing will be.

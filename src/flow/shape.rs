@@ -50,6 +50,18 @@ pub enum Visibility {
     },
 }
 
+/// Whether each byte is looked at between its read and its write ([`Pump::next_digest`](super::Pump::next_digest)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Digesting {
+    /// by nobody
+    #[default]
+    Off,
+    /// once, in the order of the stream; it is written after that
+    BeforeWrite,
+    /// once, in the order of the stream, and that is the end of it: there is no target
+    InsteadOfWrite,
+}
+
 /// What the pump must know before it starts; it never changes.
 #[derive(Clone, Debug)]
 pub struct Shape {
@@ -78,6 +90,8 @@ pub struct Shape {
     pub filled_by_caller: bool,
     /// how the target's size is kept from lying
     pub visibility: Visibility,
+    /// whether somebody looks at the bytes on their way
+    pub digesting: Digesting,
     /// bytes a second, at most
     pub limit_bytes_per_s: Option<u64>,
 }

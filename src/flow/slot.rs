@@ -11,7 +11,11 @@ pub(super) enum State {
     Free,
     /// being filled; `submitted` while an operation is in flight for it
     Reading { submitted: bool },
-    /// filled; where zeros are to become holes, `searched` once the next run of data is known
+    /// filled, and to be digested before anything else
+    Filled,
+    /// somebody looks at its bytes
+    Digesting,
+    /// filled and digested, where that was asked for; where zeros are to become holes, `searched` once the next run of data is known
     Read { searched: bool },
     /// an operation is writing from it
     Writing,

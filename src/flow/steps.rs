@@ -85,6 +85,8 @@ pub enum Reason {
     Map(i32),
     /// the source was shorter than expected
     Shrank,
+    /// nobody can be had who looks at the bytes, with this errno
+    Digest(i32),
 }
 
 /// What is to be seen from outside at any time.

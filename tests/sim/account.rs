@@ -14,7 +14,10 @@ pub enum Phase {
     /// bytes are missing, nothing is in flight
     Wanting,
     Reading,
-    /// all its bytes are here; `window` is what is to be written next
+    /// all its bytes are here, and nobody has looked at them
+    Filled,
+    Digesting,
+    /// and have been digested, where that is asked for; `window` is what is to be written next
     Full {
         searched: bool,
     },

@@ -3,12 +3,12 @@
 
 use std::ops::Range;
 
-use highwater::flow::{Failure, Reason, Transfer};
+use highwater::flow::{Digesting, Failure, Reason, Transfer};
 
-use crate::Check;
 use crate::op::{Kind, Outcome};
 use crate::subject::Bug;
 use crate::world::World;
+use crate::{Check, ensure};
 
 /// What a read that got anywhere leaves where it didn't bring the source's bytes.
 const POISON: u8 = 0xDD;
@@ -27,6 +27,7 @@ impl World {
                 self.model.read_done(t, t.len);
                 self.subject.read(t, t.len, now);
             }
+            Kind::Digest => self.complete_digest(op.transfer)?,
             Kind::Write => {
                 self.ops.push(op);
                 self.complete_write(outcome)?;
@@ -55,6 +56,24 @@ impl World {
             },
         }
         self.check()
+    }
+
+    /// Whoever looks at the bytes sees the source's, and where there is no target has them.
+    fn complete_digest(&mut self, t: Transfer) -> Check {
+        let now = self.now();
+        let (from, to) = (t.offset as usize, t.offset as usize + t.len as usize);
+        let start = usize::from(t.slot) * self.block_bytes;
+        let seen = &self.buffers[start..start + t.len as usize];
+        ensure!(
+            self.source.bytes.get(from..to) == Some(seen),
+            "{t:?}: other bytes than the source's digested"
+        );
+        if self.model.shape.digesting == Digesting::InsteadOfWrite {
+            self.target.apply(t.offset, seen, &self.source.bytes)?;
+        }
+        self.model.digested(t);
+        self.subject.pump.digested(t, now);
+        Ok(())
     }
 
     fn complete_read(&mut self, t: Transfer, outcome: Outcome) {

@@ -23,6 +23,7 @@ pub struct Driver<'a> {
     /// both sides had nothing to do since something last changed
     reader_idle: bool,
     writer_idle: bool,
+    digester_idle: bool,
     reader_waits_until: Option<u64>,
     /// virtual time in which nothing was in flight
     paced_ns: u64,
@@ -49,6 +50,7 @@ impl<'a> Driver<'a> {
             world,
             reader_idle: false,
             writer_idle: false,
+            digester_idle: false,
             reader_waits_until: None,
             paced_ns: 0,
             given: 0,
@@ -76,7 +78,8 @@ impl<'a> Driver<'a> {
 
     /// Nothing is in flight, nobody has anything to do, and no time is waited for.
     pub fn is_stuck(&self) -> bool {
-        let idle = self.reader_idle && self.writer_idle && self.reader_waits_until.is_none();
+        let idle =
+            self.reader_idle && self.writer_idle && self.digester_idle && self.reader_waits_until.is_none();
         idle && self.world.ops.is_empty() && !self.world.subject.is_finished()
     }
 
@@ -108,6 +111,7 @@ impl<'a> Driver<'a> {
     /// Whoever had nothing to do asks again.
     pub fn something_changed(&mut self) {
         (self.reader_idle, self.writer_idle, self.reader_waits_until) = (false, false, None);
+        self.digester_idle = false;
     }
 
     /// Writes until none is left, then reads; whatever then becomes possible has to wait for a
@@ -125,6 +129,7 @@ impl<'a> Driver<'a> {
         if self.plan.shape.filled_by_caller {
             self.ask_writes()?;
         }
+        self.ask_digest()?;
         match self.world.subject.is_finished() {
             true => Ok(()),
             false => self.complete_next(),
@@ -145,12 +150,14 @@ impl<'a> Driver<'a> {
     fn turn_of_a_thread(&mut self) -> Check {
         let reads = !self.reader_idle && self.reader_waits_until.is_none() && !self.has_question(true);
         let writes = !self.writer_idle && !self.has_question(false);
-        match self.rng.u32(0..3) {
+        match self.rng.u32(0..4) {
             0 if reads => self.ask_read(),
             1 if writes => self.ask_write(),
             2 if !self.world.ops.is_empty() => self.complete_next(),
+            3 if !self.digester_idle => self.ask_digest(),
             _ if reads => self.ask_read(),
             _ if writes => self.ask_write(),
+            _ if !self.digester_idle => self.ask_digest(),
             _ => self.complete_next(),
         }
     }
@@ -185,13 +192,24 @@ impl<'a> Driver<'a> {
             self.given += u64::from(n);
             self.reader_idle = n == 0;
             self.writer_idle &= n == 0;
+            self.digester_idle &= n == 0;
         }
         Ok(())
     }
 
     fn ask_write(&mut self) -> Check {
         match self.world.ask_write()? {
-            Asked::Idle => self.writer_idle = true,
+            // What a caller gathered may have been sealed by the question.
+            Asked::Idle => (self.writer_idle, self.digester_idle) = (true, false),
+            _ => self.begun(self.plan.write_ns),
+        }
+        Ok(())
+    }
+
+    /// One block at a time: the thread that looks asks again once it is done with one.
+    fn ask_digest(&mut self) -> Check {
+        match self.world.ask_digest()? {
+            Asked::Idle => self.digester_idle = true,
             _ => self.begun(self.plan.write_ns),
         }
         Ok(())
@@ -204,7 +222,7 @@ impl<'a> Driver<'a> {
         // The other side may have something to do now: a slot was sealed, freed or taken. That lets
         // no pump in that a shared level has refused.
         self.reader_idle &= self.world.subject.pump.is_refused();
-        self.writer_idle = false;
+        (self.writer_idle, self.digester_idle) = (false, false);
     }
 
     /// What is due first completes, or time goes on to when the pace lets the reader go on.
@@ -255,7 +273,7 @@ impl<'a> Driver<'a> {
         let rng = &mut self.rng;
         let mut happens = |chance: u32| chance > 0 && rng.u32(0..1024) < chance;
         match kind {
-            Kind::Map { .. } | Kind::Search { .. } | Kind::Zero => Outcome::Full,
+            Kind::Map { .. } | Kind::Search { .. } | Kind::Zero | Kind::Digest => Outcome::Full,
             Kind::Extend { size } => match self.plan.target_room {
                 Some((room, libc::EFBIG)) if size > room => Outcome::Fails(libc::EFBIG),
                 _ if happens(faults.extend_fails) => Outcome::Fails(libc::EIO),

@@ -15,7 +15,7 @@
 //!
 //! **Time** is virtual. Operations complete in any order and after any delay, one at a time on a
 //! side that is ordered. Questions are asked as one ring does or as two threads might, where
-//! finding an extent, searching for zeros and setting a size take time as well. The copy may be
+//! finding an extent, searching for zeros, setting a size and digesting take time as well. The copy may be
 //! cancelled, or killed, at any moment.
 //!
 //! **Company:** two or three such pumps may stand under one level, each with a source, a target and a
@@ -40,6 +40,7 @@ mod company;
 mod completion;
 mod driver;
 mod model;
+mod model_digests;
 mod model_writes;
 mod op;
 mod orders;

@@ -1,7 +1,7 @@
 //! An account of the slots that is kept apart from the pump's own: what was handed out, what was
 //! told, and from that what the level must be. Every transfer is held against it.
 
-use highwater::flow::{Extent, Failure, Length, Place, Reason, Shape, Transfer};
+use highwater::flow::{Digesting, Extent, Failure, Length, Place, Reason, Shape, Transfer};
 
 use crate::account::{Account, FREE, Phase, aligned, inside};
 use crate::{Check, ensure};
@@ -18,6 +18,10 @@ pub struct Model {
     pub level: u64,
     pub reads: u16,
     pub writes: u16,
+    pub digests: u16,
+    /// everything before it that was not a hole has been looked at
+    pub digested_to: u64,
+    pub digested_bytes: u64,
     /// the first one that was told or must have been seen
     pub failure: Option<Failure>,
     pub cancelled: bool,
@@ -52,6 +56,9 @@ impl Model {
             level: 0,
             reads: 0,
             writes: 0,
+            digests: 0,
+            digested_to: 0,
+            digested_bytes: 0,
             failure: None,
             cancelled: false,
             end: None,
@@ -166,9 +173,16 @@ impl Model {
         }
     }
 
-    pub fn full(&mut self, slot: u16) {
+    pub fn full(&mut self, id: u16) {
+        match self.shape.digesting {
+            Digesting::Off => self.writable(id),
+            _ => self.slots[usize::from(id)].phase = Phase::Filled,
+        }
+    }
+
+    pub fn writable(&mut self, id: u16) {
         let find_zeros = self.shape.find_zeros;
-        let slot = &mut self.slots[usize::from(slot)];
+        let slot = &mut self.slots[usize::from(id)];
         slot.phase = Phase::Full { searched: !find_zeros };
         slot.window = if find_zeros { 0..0 } else { 0..slot.filled };
     }

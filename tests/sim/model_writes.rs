@@ -10,7 +10,7 @@ use crate::{Check, ensure};
 
 impl Model {
     /// A block that is gathered goes out because the target waits for it.
-    fn seal(&mut self, id: u16) {
+    pub fn seal(&mut self, id: u16) {
         if self.slots[usize::from(id)].phase == Phase::Gathering {
             self.full(id);
         }
@@ -34,7 +34,7 @@ impl Model {
         }
     }
 
-    fn block_done(&mut self, id: u16) {
+    pub fn block_done(&mut self, id: u16) {
         self.level -= u64::from(self.slots[usize::from(id)].filled);
         self.slots[usize::from(id)] = FREE;
     }

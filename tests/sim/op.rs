@@ -7,6 +7,7 @@ pub enum Kind {
     Read,
     Zero,
     Write,
+    Digest,
     Map { from: u64 },
     Search { slot: u16, at: u32, len: u32 },
     Extend { size: u64 },

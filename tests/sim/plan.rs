@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use fastrand::Rng;
-use highwater::flow::{Holes, Length, Marks, Shape, Side, Visibility};
+use highwater::flow::{Digesting, Holes, Length, Marks, Shape, Side, Visibility};
 
 /// Everything about one run but the order of events, which the same seed draws as it goes.
 #[derive(Clone, Debug)]
@@ -83,6 +83,7 @@ impl Plan {
         if shape.filled_by_caller {
             (shape.length, shape.sparse, shape.limit_bytes_per_s) = (Length::Unknown, false, None);
         }
+        shape.digesting = some_digesting(&mut rng, &mut shape);
         Plan {
             seed,
             source_bytes,
@@ -184,10 +185,24 @@ fn some_shape(rng: &mut Rng, block: u32, align: u32, source_bytes: u64) -> Shape
         fill_blocks: rng.bool(),
         filled_by_caller: rng.u32(0..8) == 0,
         visibility,
+        digesting: Digesting::Off,
         limit_bytes_per_s: (rng.u32(0..6) == 0).then(|| {
             let most = 1 << rng.u32(4..30);
             rng.u64(1..=most)
         }),
+    }
+}
+
+/// What is digested and goes nowhere has no target with wishes of its own.
+fn some_digesting(rng: &mut Rng, shape: &mut Shape) -> Digesting {
+    match rng.u32(0..6) {
+        0 if !shape.filled_by_caller => {
+            (shape.target, shape.visibility) = (Side::SEEKABLE, Visibility::Fixed);
+            shape.find_zeros = false;
+            Digesting::InsteadOfWrite
+        }
+        1 | 2 => Digesting::BeforeWrite,
+        _ => Digesting::Off,
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use highwater::flow::{
-    Holes, Intake, Length, Marks, Outlet, Pump, Reason, Shape, SharedLevel, Transfer, Visibility,
+    Digesting, Holes, Intake, Length, Marks, Outlet, Pump, Reason, Shape, SharedLevel, Transfer, Visibility,
 };
 
 /// What the checks must find.
@@ -30,6 +30,9 @@ pub enum Bug {
     FinishedWhileInFlight,
     NeverDrains,
     RateIgnored,
+    WrittenUndigested,
+    DigestedTwice,
+    DigestForgotten,
     /// the last byte of a read is not put into its buffer
     ByteLeftOver,
     /// a target that is cut to its final length one byte short
@@ -37,7 +40,7 @@ pub enum Bug {
 }
 
 impl Bug {
-    pub const ALL: [Bug; 22] = [
+    pub const ALL: [Bug; 25] = [
         Bug::ShortWriteBelieved,
         Bug::ShortReadBelieved,
         Bug::InterruptionIsCompletion,
@@ -58,6 +61,9 @@ impl Bug {
         Bug::FinishedWhileInFlight,
         Bug::NeverDrains,
         Bug::RateIgnored,
+        Bug::WrittenUndigested,
+        Bug::DigestedTwice,
+        Bug::DigestForgotten,
         Bug::ByteLeftOver,
         Bug::CutShort,
     ];
@@ -69,6 +75,7 @@ pub struct Subject {
     bug: Option<Bug>,
     /// for the bugs that remember
     last: Option<Transfer>,
+    digested: Option<Transfer>,
     held: bool,
 }
 
@@ -82,15 +89,22 @@ impl Subject {
             Some(Bug::LastBlockEarly) => shape.visibility = Visibility::Fixed,
             Some(Bug::OrderedTargetOvertaken) => shape.target.ordered = false,
             Some(Bug::OldDataShinesThrough) if !shape.target.ordered => shape.holes = Holes::Skip,
+            Some(Bug::DigestForgotten) => shape.digesting = Digesting::Off,
             Some(Bug::RateIgnored) => shape.limit_bytes_per_s = None,
             _ => {}
         }
-        Subject { pump: Pump::new(shape), bug, last: None, held: false }
+        Subject { pump: Pump::new(shape), bug, last: None, digested: None, held: false }
     }
 
     /// A pump that shares `level` with others.
     pub fn under(shape: Shape, level: &Arc<SharedLevel>) -> Subject {
-        Subject { pump: Pump::under(shape, Arc::clone(level)), bug: None, last: None, held: false }
+        Subject {
+            pump: Pump::under(shape, Arc::clone(level)),
+            bug: None,
+            last: None,
+            digested: None,
+            held: false,
+        }
     }
 
     pub fn has(&self, bug: Bug) -> bool {
@@ -115,6 +129,10 @@ impl Subject {
         if let (true, Some(t)) = (self.has(Bug::HandedOutTwice), self.last.take()) {
             return Outlet::Write(t);
         }
+        while self.has(Bug::WrittenUndigested) {
+            let Some(t) = self.pump.next_digest() else { break };
+            self.pump.digested(t, now);
+        }
         let align = self.pump.shape().target.align;
         match self.pump.next_write() {
             Outlet::Write(t) if self.has(Bug::ContinuationDropped) && t.at > 0 => Outlet::Idle,
@@ -134,6 +152,14 @@ impl Subject {
             },
             outlet => outlet,
         }
+    }
+
+    pub fn next_digest(&mut self) -> Option<Transfer> {
+        if let (true, Some(t)) = (self.has(Bug::DigestedTwice), self.digested.take()) {
+            return Some(t);
+        }
+        self.digested = self.pump.next_digest();
+        self.digested
     }
 
     pub fn take(&mut self) -> Outlet {

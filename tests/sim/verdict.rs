@@ -1,6 +1,6 @@
 //! What must be true when the pump says that it has finished.
 
-use highwater::flow::{Length, Visibility};
+use highwater::flow::{Digesting, Length, Visibility};
 
 use crate::plan::Plan;
 use crate::subject::Bug;
@@ -56,6 +56,9 @@ fn done(world: &World, plan: &Plan, completed: u64) -> Check {
     ensure!(model.busy_slots() == 0, "drained, and {} slots are busy", model.busy_slots());
     let counted = progress.completed_bytes + progress.hole_bytes;
     ensure!(counted == completed, "{completed} bytes complete, {counted} counted");
+    let digested = model.digested_bytes;
+    let seen = plan.shape.digesting == Digesting::Off || digested == progress.completed_bytes;
+    ensure!(seen, "{digested} bytes digested of {}", progress.completed_bytes);
     world.target.is_untouched_from(completed)?;
     // Where a source of unknown length shrinks to less than what was seen, nobody could know its end.
     if world.source.len >= plan.source_bytes {

@@ -139,6 +139,17 @@ impl World {
         Ok(asked)
     }
 
+    /// Somebody looks at a block, where one is to be looked at.
+    pub fn ask_digest(&mut self) -> Result<Asked, String> {
+        self.steps += 1;
+        let Some(t) = self.subject.next_digest() else { return Ok(Asked::Idle) };
+        self.note(|| format!("digest {t:?}"));
+        self.model.digest_begins(t)?;
+        self.begin(Kind::Digest, t);
+        self.check()?;
+        Ok(Asked::Begun)
+    }
+
     /// A write gets so far before it completes.
     pub fn apply(&mut self, nth: usize, to: u32) -> Check {
         let Op { transfer: t, applied, .. } = self.ops[nth];
@@ -179,7 +190,7 @@ impl World {
         let (pump, model) = (&self.subject.pump, &self.model);
         let (level, in_flight) = (pump.progress().level_bytes, pump.in_flight());
         ensure!(level == model.level, "the level is {level} bytes, {} are on their way", model.level);
-        let handed_out = model.reads + model.writes;
+        let handed_out = model.reads + model.writes + model.digests;
         ensure!(in_flight == handed_out, "{in_flight} operations counted, {handed_out} are in flight");
         let completed = pump.completed_to();
         if completed != self.completed_to {

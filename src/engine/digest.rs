@@ -1,0 +1,67 @@
+//! Looking at the bytes of a flow between read and write: on a thread beside the driver's, so that
+//! reading and writing go on meanwhile. The pump says what to look at, one block at a time.
+
+use std::sync::PoisonError;
+use std::thread;
+use std::time::Duration;
+
+use crate::error::errno_of;
+use crate::flow::{Digesting, Failure, Reason, Transfer};
+
+use super::flow::{Flow, State};
+
+/// Takes the bytes of a stream: where each piece lies in it, in order, each byte once. A hole that is
+/// not read is left out.
+pub type Digester = Box<dyn FnMut(u64, &[u8]) + Send>;
+
+/// How long the thread may sleep before it looks whether all is done.
+const NAP: Duration = Duration::from_millis(50);
+/// Enough for a hash.
+const STACK_BYTES: usize = 256 << 10;
+
+/// Does `drive`, which moves the bytes of the flow, and digests beside it where that was asked for.
+pub(super) fn beside(flow: &Flow, drive: impl FnOnce()) {
+    if flow.lock().pump.shape().digesting == Digesting::Off {
+        return drive();
+    }
+    thread::scope(|scope| {
+        let builder = thread::Builder::new().name("digest".into()).stack_size(STACK_BYTES);
+        if let Err(error) = builder.spawn_scoped(scope, || digest(flow)) {
+            flow.lock().pump.fail(Failure { offset: 0, reason: Reason::Digest(errno_of(&error)) });
+        }
+        drive();
+    });
+}
+
+/// The thread's life.
+fn digest(flow: &Flow) {
+    let mut state = flow.lock();
+    while !state.pump.is_finished() {
+        state = match state.pump.next_digest() {
+            Some(transfer) => {
+                drop(state);
+                look(flow, transfer);
+                let mut state = flow.lock();
+                state.pump.digested(transfer, flow.now());
+                flow.publish(&mut state);
+                flow.notify_driver();
+                state
+            }
+            None => flow.changed.wait_timeout(state, NAP).unwrap_or_else(PoisonError::into_inner).0,
+        };
+    }
+}
+
+/// Digests all that can be, on the thread that has the flow locked; whether there was anything.
+pub(super) fn digest_here(flow: &Flow, state: &mut State) -> bool {
+    let Some(transfer) = state.pump.next_digest() else { return false };
+    look(flow, transfer);
+    state.pump.digested(transfer, flow.now());
+    flow.publish(state);
+    true
+}
+
+fn look(flow: &Flow, transfer: Transfer) {
+    let buffer = flow.arena().buffer(transfer.slot);
+    flow.look_at(transfer.offset, &buffer[..transfer.len as usize]);
+}
