@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 
 use highwater::digest::{Collector, Root, UNIT_BYTES, Unit, zeros};
@@ -26,7 +26,7 @@ fn engine(driver: Driver, block: u64, buffers: u64) -> Engine {
 }
 
 /// Where pieces lie and what they hold.
-type Pieces = Arc<Mutex<Vec<(u64, Vec<u8>)>>>;
+type Pieces = Vec<(u64, Vec<u8>)>;
 
 /// Moves `source` to `target`, or nowhere, and gives the pieces that were digested.
 fn digest(
@@ -36,7 +36,7 @@ fn digest(
     target: Option<&File>,
     block: u64,
     buffers: u64,
-) -> Vec<(u64, Vec<u8>)> {
+) -> Pieces {
     let engine = engine(driver, block, buffers);
     let len = source.metadata().unwrap().len();
     let shape = Shape {
@@ -56,17 +56,15 @@ fn digest(
         limit_bytes_per_s: None,
     };
     let cancel = Cancel::new().unwrap();
-    let pieces = Pieces::default();
-    let seen = Arc::clone(&pieces);
-    let into = target.map(|target| target.try_clone().unwrap());
+    let mut pieces = Pieces::new();
     let flow = Flow::new(Pump::under(shape, ledger.level()), engine.arena(), &cancel, ledger).digested_by(
-        Box::new(move |offset, bytes| {
-            if let Some(into) = &into {
+        Box::new(|offset, bytes| {
+            if let Some(into) = target {
                 let mut there = vec![1; bytes.len()];
                 let n = into.read_at(&mut there, offset).unwrap();
                 assert!(there[..n].iter().all(|byte| *byte == 0), "written before it was digested");
             }
-            seen.lock().unwrap().push((offset, bytes.to_vec()));
+            pieces.push((offset, bytes.to_vec()));
         }),
     );
     let edge = |file: &File| Edge::of_file(file.try_clone().unwrap().into());
@@ -78,7 +76,7 @@ fn digest(
     }
     let finished = flow.finish();
     assert_eq!((finished.failure, finished.completed_to), (None, len));
-    Arc::try_unwrap(pieces).unwrap().into_inner().unwrap()
+    pieces
 }
 
 /// 3 MiB and a bit, with holes at odd places.

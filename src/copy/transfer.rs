@@ -124,7 +124,7 @@ pub(super) fn transfer(
 }
 
 /// What a flow that has ended means for the file.
-fn settle(run: &Run<'_>, flow: Flow, pair: &mut Pair, names: &dyn Names) -> Result<Content, Box<Failed>> {
+fn settle(run: &Run<'_>, flow: Flow<'_>, pair: &mut Pair, names: &dyn Names) -> Result<Content, Box<Failed>> {
     let finished = flow.finish();
     let moved = finished.progress.completed_bytes;
     run.tally.bytes(moved);

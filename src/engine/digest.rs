@@ -12,7 +12,7 @@ use super::flow::{Flow, State};
 
 /// Takes the bytes of a stream: where each piece lies in it, in order, each byte once. A hole that is
 /// not read is left out.
-pub type Digester = Box<dyn FnMut(u64, &[u8]) + Send>;
+pub type Digester<'d> = Box<dyn FnMut(u64, &[u8]) + Send + 'd>;
 
 /// How long the thread may sleep before it looks whether all is done.
 const NAP: Duration = Duration::from_millis(50);
@@ -20,7 +20,7 @@ const NAP: Duration = Duration::from_millis(50);
 const STACK_BYTES: usize = 256 << 10;
 
 /// Does `drive`, which moves the bytes of the flow, and digests beside it where that was asked for.
-pub(super) fn beside(flow: &Flow, drive: impl FnOnce()) {
+pub(super) fn beside(flow: &Flow<'_>, drive: impl FnOnce()) {
     if flow.lock().pump.shape().digesting == Digesting::Off {
         return drive();
     }
@@ -34,7 +34,7 @@ pub(super) fn beside(flow: &Flow, drive: impl FnOnce()) {
 }
 
 /// The thread's life.
-fn digest(flow: &Flow) {
+fn digest(flow: &Flow<'_>) {
     let mut state = flow.lock();
     while !state.pump.is_finished() {
         state = match state.pump.next_digest() {
@@ -53,7 +53,7 @@ fn digest(flow: &Flow) {
 }
 
 /// Digests all that can be, on the thread that has the flow locked; whether there was anything.
-pub(super) fn digest_here(flow: &Flow, state: &mut State) -> bool {
+pub(super) fn digest_here(flow: &Flow<'_>, state: &mut State) -> bool {
     let Some(transfer) = state.pump.next_digest() else { return false };
     look(flow, transfer);
     state.pump.digested(transfer, flow.now());
@@ -61,7 +61,7 @@ pub(super) fn digest_here(flow: &Flow, state: &mut State) -> bool {
     true
 }
 
-fn look(flow: &Flow, transfer: Transfer) {
+fn look(flow: &Flow<'_>, transfer: Transfer) {
     let buffer = flow.arena().buffer(transfer.slot);
     flow.look_at(transfer.offset, &buffer[..transfer.len as usize]);
 }

@@ -15,7 +15,7 @@ use super::ledger::Ledger;
 
 /// A pump with its arena and the means to wake whoever waits for it. There may be many of them, one
 /// after the other and at once, under one ledger.
-pub struct Flow {
+pub struct Flow<'d> {
     state: Mutex<State>,
     arena: Arc<Arena>,
     /// wakes the threads of the plain driver, and the one that digests
@@ -26,7 +26,7 @@ pub struct Flow {
     moved: Notify,
     cancel: Cancel,
     ledger: Arc<Ledger>,
-    digester: Option<Mutex<Digester>>,
+    digester: Option<Mutex<Digester<'d>>>,
 }
 
 /// What only one may touch at a time.
@@ -49,9 +49,9 @@ pub struct Finished {
     pub cancelled: bool,
 }
 
-impl Flow {
+impl<'d> Flow<'d> {
     /// A flow at its start.
-    pub fn new(pump: Pump, arena: &Arc<Arena>, cancel: &Cancel, ledger: &Arc<Ledger>) -> Flow {
+    pub fn new(pump: Pump, arena: &Arc<Arena>, cancel: &Cancel, ledger: &Arc<Ledger>) -> Flow<'d> {
         Flow {
             state: Mutex::new(State { pump, shown: Progress::default() }),
             arena: Arc::clone(arena),
@@ -65,7 +65,7 @@ impl Flow {
     }
 
     /// The same, and this sees its bytes, where the pump's shape has them digested.
-    pub fn digested_by(self, digester: Digester) -> Flow {
+    pub fn digested_by(self, digester: Digester<'d>) -> Flow<'d> {
         Flow { digester: Some(Mutex::new(digester)), ..self }
     }
 

@@ -17,7 +17,7 @@ const NAP: Duration = Duration::from_millis(50);
 
 /// Runs until the flow's pump is finished. Both ends are descriptors that never make anybody wait
 /// for ever.
-pub(super) fn drive(flow: &Flow, source: &Edge, target: &End) {
+pub(super) fn drive(flow: &Flow<'_>, source: &Edge, target: &End) {
     let to = match target {
         End::Edge(to) => Some(to),
         End::Nowhere => None,
@@ -55,7 +55,7 @@ pub(super) fn drive(flow: &Flow, source: &Edge, target: &End) {
     }
 }
 
-fn carry_out(flow: &Flow, state: &mut State, way: Way, edge: &Edge, transfer: Transfer) {
+fn carry_out(flow: &Flow<'_>, state: &mut State, way: Way, edge: &Edge, transfer: Transfer) {
     let started = flow.now();
     let result = {
         let mut buffer = flow.arena().buffer(transfer.slot);

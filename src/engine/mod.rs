@@ -123,7 +123,7 @@ impl Engine {
     /// Moves everything from `source` to `target`, until the flow's pump is finished: at the end,
     /// after the first failure or a cancellation, and never with an operation in flight. What came
     /// of it is in the flow.
-    pub fn run(&self, flow: &Flow, source: &End, target: &End) {
+    pub fn run(&self, flow: &Flow<'_>, source: &End, target: &End) {
         digest::beside(flow, || match &self.kind {
             Kind::Ring(ring) => ring.block_on(ring::drive(ring, flow, source, target)),
             Kind::Plain => plain::drive(flow, source, target),
@@ -132,14 +132,14 @@ impl Engine {
 
     /// The same by calls on this thread, between descriptors that make nobody wait for long: regular
     /// files.
-    pub fn run_here(&self, flow: &Flow, source: &Edge, target: &End) {
+    pub fn run_here(&self, flow: &Flow<'_>, source: &Edge, target: &End) {
         inline::drive(flow, source, target);
     }
 
     /// Makes `file` durable, data and metadata, and records how long that took. Not cancelled by
     /// anything. Fails with fsync's errno; what a failed sync has lost is lost (fsync(2)), so it is
     /// never tried again.
-    pub fn sync(&self, flow: &Flow, file: &Arc<OwnedFd>) -> Result<(), i32> {
+    pub fn sync(&self, flow: &Flow<'_>, file: &Arc<OwnedFd>) -> Result<(), i32> {
         let started = flow.now();
         let result = match &self.kind {
             Kind::Ring(ring) => ring.block_on(async { ring.sync(file).await.result }).map(drop),

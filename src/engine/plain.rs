@@ -17,7 +17,7 @@ use super::settle::{self, Read, Settled, Way};
 const NAP: Duration = Duration::from_millis(50);
 
 /// Runs until the flow's pump is finished.
-pub(super) fn drive(flow: &Flow, source: &End, target: &End) {
+pub(super) fn drive(flow: &Flow<'_>, source: &End, target: &End) {
     let driver = Driver { flow, source, target };
     thread::scope(|scope| {
         scope.spawn(|| driver.carry(Way::Read));
@@ -25,13 +25,13 @@ pub(super) fn drive(flow: &Flow, source: &End, target: &End) {
     });
 }
 
-struct Driver<'a> {
-    flow: &'a Flow,
+struct Driver<'a, 'd> {
+    flow: &'a Flow<'d>,
     source: &'a End,
     target: &'a End,
 }
 
-impl Driver<'_> {
+impl Driver<'_, '_> {
     fn edge(&self, way: Way) -> Option<&Edge> {
         match (way, self.source, self.target) {
             (Way::Read, End::Edge(edge), _) | (Way::Write, _, End::Edge(edge)) => Some(edge),

@@ -18,7 +18,7 @@ use super::flow::{Flow, State};
 use super::settle::{self, Read, Settled, Way};
 
 /// Runs until the flow's pump is finished; inside [`Ring::block_on`].
-pub(super) async fn drive(ring: &Ring, flow: &Flow, source: &End, target: &End) {
+pub(super) async fn drive(ring: &Ring, flow: &Flow<'_>, source: &End, target: &End) {
     let mut driver = Driver {
         ring,
         flow,
@@ -61,9 +61,9 @@ struct Running {
     operation: InFlight,
 }
 
-struct Driver<'a> {
+struct Driver<'a, 'd> {
     ring: &'a Ring,
-    flow: &'a Flow,
+    flow: &'a Flow<'d>,
     source: &'a End,
     target: &'a End,
     running: Vec<Running>,
@@ -72,7 +72,7 @@ struct Driver<'a> {
     completed: Vec<(What, Transfer, Duration, Done)>,
 }
 
-impl Driver<'_> {
+impl Driver<'_, '_> {
     fn is_idle(&self) -> bool {
         self.running.is_empty() && self.withdrawals.is_empty() && self.completed.is_empty()
     }

@@ -54,7 +54,7 @@ pub(super) enum Read {
 }
 
 /// The next read, after the steps before it that need no waiting.
-pub(super) fn next_read(flow: &Flow, state: &mut State, source: &Edge, target: &End) -> Read {
+pub(super) fn next_read(flow: &Flow<'_>, state: &mut State, source: &Edge, target: &End) -> Read {
     loop {
         let now = flow.now();
         match state.pump.next_read(now) {
@@ -73,7 +73,7 @@ pub(super) fn next_read(flow: &Flow, state: &mut State, source: &Edge, target: &
 }
 
 /// The next write, likewise.
-pub(super) fn next_write(flow: &Flow, state: &mut State, target: &Edge) -> Option<Transfer> {
+pub(super) fn next_write(flow: &Flow<'_>, state: &mut State, target: &Edge) -> Option<Transfer> {
     loop {
         match state.pump.next_write() {
             Outlet::Write(transfer) => return Some(transfer),

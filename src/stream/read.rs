@@ -23,7 +23,7 @@ use super::thread::{Direction, Opened, failure, start};
 ///
 /// Dropped before the end, it stops reading; what is in flight still completes.
 pub struct ReadStream {
-    flow: Arc<Flow>,
+    flow: Arc<Flow<'static>>,
     path: PathBuf,
     paused: AtomicBool,
     ended: bool,
@@ -34,7 +34,7 @@ pub struct ReadStream {
 pub struct Chunk {
     buffer: Option<Buffer>,
     transfer: Transfer,
-    flow: Arc<Flow>,
+    flow: Arc<Flow<'static>>,
 }
 
 impl ReadStream {

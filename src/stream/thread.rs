@@ -51,7 +51,7 @@ pub(super) fn start(
     direction: Direction,
     options: Options,
     done: impl FnOnce(Result<(), Error>) + Send + 'static,
-) -> Result<Arc<Flow>, Error> {
+) -> Result<Arc<Flow<'static>>, Error> {
     let refused = |errno| Error::new(Op::Setup, &opened.path, Cause::Errno(errno));
     let typed = Typed {
         block_bytes: options.block_bytes,
@@ -83,7 +83,7 @@ pub(super) fn start(
 
 fn run(
     engine: &Engine,
-    flow: Arc<Flow>,
+    flow: Arc<Flow<'static>>,
     opened: Opened,
     direction: Direction,
     sync: bool,
@@ -111,7 +111,7 @@ fn run(
 }
 
 /// What stopped the flow early.
-pub(super) fn failure(flow: &Flow, path: &Path) -> Option<Error> {
+pub(super) fn failure(flow: &Flow<'_>, path: &Path) -> Option<Error> {
     let failure = flow.lock().pump.failure()?;
     Some(crate::engine::error_of(failure, None, path, path))
 }

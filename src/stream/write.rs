@@ -22,7 +22,7 @@ use super::thread::{Direction, Opened, failure, start};
 /// Dropped without [`WriteStream::end`], it stops: what is in flight still completes, what is not
 /// yet submitted is lost, errors are told to nobody.
 pub struct WriteStream {
-    flow: Arc<Flow>,
+    flow: Arc<Flow<'static>>,
     path: PathBuf,
     done: Option<oneshot::Receiver<Result<(), Error>>>,
 }
