@@ -15,6 +15,8 @@ pub enum Op {
     Open,
     /// open or naming of what is not there yet
     Create,
+    /// open of a new file in the directory `path` that is to replace `other`
+    CreateTemporary,
     /// read of data, continuations included
     Read,
     /// write of data, continuations included
@@ -94,6 +96,7 @@ impl Op {
             Op::Stat => "stat",
             Op::Open => "open",
             Op::Create => "create",
+            Op::CreateTemporary => "create_temporary",
             Op::Read => "read",
             Op::Write => "write",
             Op::Allocate => "allocate",
@@ -204,6 +207,13 @@ pub enum Cause {
     DanglingLink,
     /// A block device that is mounted or held by another program.
     InUse,
+    /// A device, FIFO or socket where only a regular file can be replaced as a whole.
+    NotAFile,
+    /// A file that can't be replaced as a whole, as its other names would keep the old content.
+    SeveralNames {
+        /// how many it has
+        names: u64,
+    },
     /// io_uring was demanded and the kernel refuses it, with this errno.
     NoRing(i32),
 }
@@ -296,6 +306,10 @@ impl fmt::Display for Cause {
             }
             Cause::DanglingLink => write!(out, "is a dangling symbolic link"),
             Cause::InUse => write!(out, "is mounted or in use"),
+            Cause::NotAFile => write!(out, "is no regular file, which alone can be replaced as a whole"),
+            Cause::SeveralNames { names } => {
+                write!(out, "has {names} names, of which the others would keep the old content")
+            }
             Cause::NoRing(errno) => write!(out, "io_uring is refused: {}", strerror(errno)),
         }
     }

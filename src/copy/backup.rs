@@ -12,7 +12,8 @@ use crate::sys::stat::Stat;
 
 use super::entry::{At, Entry};
 use super::options::{Backup, BackupKind};
-use super::same::{last_component, parent_of};
+use super::same::{beside, last_component, parent_of};
+use super::temporary;
 
 /// Renames what is there to its backup's name, which is given back (one component); None where
 /// nothing was there any more.
@@ -20,7 +21,7 @@ pub(super) fn rename_away(at: At<'_>, wanted: &Backup) -> Result<Option<OsString
     loop {
         let name = name_for(at, wanted)?;
         let numbered = name.is_numbered;
-        let path = in_same_directory(at.name, &name.name);
+        let path = beside(at.name, &name.name);
         let renamed = match numbered {
             true => sys::at::rename_new(at.directory, at.name, &path),
             false => sys::at::rename(at.directory, at.name, &path),
@@ -39,6 +40,35 @@ pub(super) fn rename_away(at: At<'_>, wanted: &Backup) -> Result<Option<OsString
     }
 }
 
+/// The same by another name for what is there, which keeps its own.
+pub(super) fn link_away(at: At<'_>, wanted: &Backup) -> Result<Option<OsString>, Errno> {
+    let link = |to: &OsStr| sys::at::make_link((at.directory, at.name), (at.directory, to), false);
+    loop {
+        let name = name_for(at, wanted)?;
+        let path = beside(at.name, &name.name);
+        let linked = match link(&path) {
+            Err(Errno::EEXIST) if name.is_numbered => continue,
+            Err(Errno::EEXIST) => link_over(at, &path, link),
+            linked => linked,
+        };
+        return match linked {
+            Ok(()) => Ok(Some(name.name)),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(errno) => Err(errno),
+        };
+    }
+}
+
+/// A link in the place of an earlier backup.
+fn link_over(at: At<'_>, path: &OsStr, link: impl Fn(&OsStr) -> Result<(), Errno>) -> Result<(), Errno> {
+    let temporary = beside(at.name, &temporary::fresh());
+    link(&temporary)?;
+    let renamed = sys::at::rename(at.directory, &temporary, path);
+    // Two names of one file are not renamed over one another: then this one is too many.
+    let _ = sys::at::remove_file(at.directory, &temporary);
+    renamed
+}
+
 /// What the backup of a target would be called, one component.
 pub(super) fn name_of(at: At<'_>, wanted: &Backup) -> Result<OsString, Errno> {
     name_for(at, wanted).map(|name| name.name)
@@ -46,7 +76,7 @@ pub(super) fn name_of(at: At<'_>, wanted: &Backup) -> Result<OsString, Errno> {
 
 /// The path of the backup that a target would get, for a copy of a file onto itself.
 pub(super) fn path_for(at: At<'_>, wanted: &Backup) -> Result<OsString, Errno> {
-    name_for(at, wanted).map(|name| in_same_directory(at.name, &name.name))
+    name_for(at, wanted).map(|name| beside(at.name, &name.name))
 }
 
 struct Named {
@@ -89,15 +119,6 @@ fn highest_number(at: At<'_>, last: &OsStr) -> Result<u64, Errno> {
     Ok(highest)
 }
 
-fn in_same_directory(path: &OsStr, name: &OsStr) -> OsString {
-    let bytes = path.as_bytes();
-    let end = bytes.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
-    let start = bytes[..end].iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
-    let mut whole = OsStr::from_bytes(&bytes[..start]).to_owned();
-    whole.push(name);
-    whole
-}
-
 /// Whether the source is what a simple backup of the target would be called and would replace.
 pub(super) fn is_of(entry: &Entry<'_>, source: &Stat, suffix: &OsStr) -> bool {
     let Some(at) = entry.target() else { return false };
@@ -106,7 +127,7 @@ pub(super) fn is_of(entry: &Entry<'_>, source: &Stat, suffix: &OsStr) -> bool {
     if last_component(entry.source_name) != backup {
         return false;
     }
-    let path = in_same_directory(at.name, &backup);
+    let path = beside(at.name, &backup);
     sys::stat::at(at.directory, &path, true).is_ok_and(|stat| stat.id() == source.id())
 }
 
@@ -140,6 +161,5 @@ mod tests {
         fs::write(path.join("a.~010~"), "").unwrap();
         fs::write(path.join("a.~x~"), "").unwrap();
         assert_eq!(away(path, BackupKind::Numbered), "a.~10~");
-        assert_eq!(in_same_directory(OsStr::new("x/y/"), OsStr::new("y~")), "x/y~");
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct Decided {
     pub stat: Stat,
     /// of the target, where it is written to rather than made
     pub found: Found,
+    /// what is there keeps its name until what is made takes it over (`--atomic`)
+    pub replaces: bool,
 }
 
 /// Looks at both sides of a name.
@@ -53,7 +55,7 @@ pub(super) fn decide(worker: &Worker<'_>, entry: &Entry<'_>) -> Result<Decided, 
     if entry.is_operand() && options.backup.is_none() && worker.run.operands.is_made_link(entry) {
         return Err(entry.target_error(Op::Create, Cause::ThroughCreatedLink).into());
     }
-    Ok(Decided { stat, found })
+    Ok(Decided { stat, found, replaces: false })
 }
 
 /// Looks at the target. What is to be written through is followed, what is to be replaced is not.
@@ -140,7 +142,7 @@ fn may_replace(worker: &Worker<'_>, entry: &Entry<'_>, stat: &Stat, target: &Sta
 fn agreed(worker: &Worker<'_>, entry: &Entry<'_>, target: &Stat) -> bool {
     let options = worker.run.options;
     let Some(at) = entry.target() else { return true };
-    let unwritable = target.kind != Kind::Symlink && !sys::at::is_writable(at.directory, at.name);
+    let unwritable = target.kind != Kind::Symlink && sys::at::may_write(at.directory, at.name).is_err();
     worker.run.witness.ask(&Question {
         target: &entry.target_path(),
         mode: target.mode | target.kind.mode_bits(),

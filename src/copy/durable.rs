@@ -4,21 +4,28 @@
 //! An error of writing back a file that is closed already is reported by syncfs(2) (Linux 5.8) once,
 //! to descriptors that were open before it happened: so each file system's is opened before the
 //! first file there is written. syncfs does nothing over FUSE, and what it does on file systems not
-//! known here is not known either: there each file is synced by itself.
+//! known here is not known either; of a device node it syncs the file system that the node is on. In
+//! these cases, and where no directory is copied, each file is synced by itself, and each directory
+//! once all that gets a name in it has it.
+//!
+//! A sync that has failed is a failure of the copy, and is not tried again: what it lost is lost, and
+//! the next one would say that all is well (fsync(2)).
 
-use std::collections::HashMap;
-use std::ffi::OsStr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 
 use crate::engine::Ledger;
 use crate::error::{Cause, Error, Op};
 use crate::latency::Kind as Latency;
 use crate::sys;
 use crate::sys::space::FileSystem;
+use crate::sys::stat::{Kind, Stat};
 
 use super::directory::Place;
 use super::entry::At;
@@ -30,9 +37,13 @@ use super::target::Step;
 /// How each file system is synced, by device.
 pub(super) struct Durable {
     sync: Sync,
-    /// one file is synced with less than its file system
-    one_file: bool,
+    /// a name is not given before what it stands for is on the disk, whatever else is asked for
+    atomic: bool,
+    /// no directory is copied: some files are synced with less than their file system
+    only_files: bool,
     file_systems: Mutex<HashMap<(u32, u32), How>>,
+    /// directories in which operands got their names, relative to the base
+    named_in: Mutex<BTreeSet<OsString>>,
 }
 
 enum How {
@@ -43,8 +54,13 @@ enum How {
 
 impl Durable {
     pub fn new(job: &Job) -> Durable {
-        let one_file = !job.options.recursive && job.sources.len() == 1;
-        Durable { sync: job.options.sync, one_file, file_systems: Mutex::default() }
+        Durable {
+            sync: job.options.sync,
+            atomic: job.options.atomic,
+            only_files: !job.options.recursive,
+            file_systems: Mutex::default(),
+            named_in: Mutex::default(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(u32, u32), How>> {
@@ -53,26 +69,34 @@ impl Durable {
 
     /// A directory on `device` is going to be written to; `shown` is called where it is the first.
     pub fn expect(&self, device: (u32, u32), place: &Place, shown: &dyn Fn() -> PathBuf) {
-        if self.sync != Sync::End || self.one_file {
+        if self.sync != Sync::End || self.only_files {
             return;
         }
         self.lock().entry(device).or_insert_with(|| {
             let opened = sys::at::open_directory(place.as_fd(), OsStr::new("."), false);
             match opened {
-                Ok(opened) if sys::kernel::is_at_least(5, 8) && is_known(&opened) => {
-                    How::Whole(opened, shown())
-                }
+                Ok(opened) if syncs_whole(opened.as_fd()) => How::Whole(opened, shown()),
                 _ => How::ByFile,
             }
         });
     }
 
-    /// Whether files on `device` are synced by themselves.
+    /// Whether names and files on `device` are synced by themselves.
     pub fn is_by_file(&self, device: (u32, u32)) -> bool {
         match self.sync {
+            _ if self.atomic => true,
             Sync::None => false,
             Sync::File => true,
-            Sync::End => self.one_file || !matches!(self.lock().get(&device), Some(How::Whole(..))),
+            Sync::End => !matches!(self.lock().get(&device), Some(How::Whole(..))),
+        }
+    }
+
+    /// Whether a target's content is synced by itself. To be asked before it is written to: where it
+    /// isn't, its file system's descriptor is open by then.
+    pub fn is_alone(&self, stat: &Stat) -> bool {
+        match stat.kind {
+            Kind::Block => self.sync != Sync::None,
+            _ => self.is_by_file(stat.device),
         }
     }
 
@@ -81,35 +105,77 @@ impl Durable {
         sync(ledger, || nix::unistd::fsync(file.as_fd())).map_err(|cause| (Op::Sync, cause))
     }
 
-    /// fsync(2) of the directory that holds `at`. EINVAL says that this file system has nothing to
-    /// do for that.
-    pub fn sync_directory_of(&self, at: At<'_>, ledger: &Ledger) -> Step<()> {
-        let opened = sys::at::open_directory(at.directory, parent_of(at.name), true);
+    /// The same of a regular file that was opened with O_PATH.
+    pub fn sync_handle(&self, handle: BorrowedFd<'_>, ledger: &Ledger) -> Step<()> {
+        let open = |access| sys::temporary::reopen(handle, access | OFlag::O_NONBLOCK);
+        let opened = open(OFlag::O_RDONLY).or_else(|_| open(OFlag::O_WRONLY));
         let opened = opened.map_err(|errno| (Op::Sync, Cause::Errno(errno as i32)))?;
-        match sync(ledger, || nix::unistd::fsync(opened.as_fd())) {
-            Err(Cause::Errno(libc::EINVAL)) => Ok(()),
-            synced => synced.map_err(|cause| (Op::Sync, cause)),
-        }
+        sync(ledger, || nix::unistd::fsync(&opened)).map_err(|cause| (Op::Sync, cause))
+    }
+
+    /// fsync(2) of the directory that holds `at`.
+    pub fn sync_directory_of(&self, at: At<'_>, ledger: &Ledger) -> Step<()> {
+        sync_directory(at.directory, parent_of(at.name), ledger).map_err(|cause| (Op::Sync, cause))
     }
 
     /// fsync(2) of a directory that is complete, where that is done one by one.
     pub fn directory(&self, place: &Place, device: (u32, u32), ledger: &Ledger) -> Step<()> {
         match self.is_by_file(device) {
-            true => self.sync_directory_of(At { directory: place.as_fd(), name: OsStr::new("./.") }, ledger),
+            true => sync_directory(place.as_fd(), OsStr::new("."), ledger),
             false => Ok(()),
+        }
+        .map_err(|cause| (Op::Sync, cause))
+    }
+
+    /// An operand, or a directory that leads to one, got a name in the directory `path` below the
+    /// base.
+    pub fn expect_name_in(&self, path: &OsStr) {
+        if self.sync != Sync::None || self.atomic {
+            self.named_in.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
         }
     }
 
-    /// Everything is written: syncs what is left to sync. Such an error may be due to what others
-    /// have written there.
-    pub fn finish(&self, ledger: &Ledger) -> Result<(), Error> {
-        for how in self.lock().values() {
-            if let How::Whole(fd, path) = how {
-                let failed = |cause| Error::new(Op::SyncFileSystem, path as &Path, cause);
-                sync(ledger, || nix::unistd::syncfs(fd)).map_err(failed)?;
+    /// Everything is written: syncs what is left to sync, all of it whatever fails. `base` is where operands got
+    /// their names. An error of a whole file system may be due to what others have written there.
+    pub fn finish(&self, base: &Place, shown: &Path, ledger: &Ledger) -> Vec<Error> {
+        let mut errors = Vec::new();
+        let named_in = std::mem::take(&mut *self.named_in.lock().unwrap_or_else(PoisonError::into_inner));
+        for path in named_in {
+            let by_file = match sys::stat::at(base.as_fd(), &path, true) {
+                Ok(stat) => self.is_by_file(stat.device),
+                Err(_) => true,
+            };
+            if by_file && let Err(cause) = sync_directory(base.as_fd(), &path, ledger) {
+                let shown = if path == "." && *shown != *"" { shown.to_owned() } else { shown.join(&path) };
+                errors.push(Error::new(Op::Sync, shown, cause));
             }
         }
-        Ok(())
+        for how in self.lock().values() {
+            if let How::Whole(fd, path) = how
+                && let Err(cause) = sync(ledger, || nix::unistd::syncfs(fd))
+            {
+                errors.push(Error::new(Op::SyncFileSystem, path, cause));
+            }
+        }
+        errors
+    }
+}
+
+/// fsync(2) of the directory `path` below `directory`. EINVAL says that this file system has nothing
+/// to do for that. One that may be written to but not read has no descriptor to sync; a file without
+/// a name in it is a way to its file system.
+fn sync_directory(directory: BorrowedFd<'_>, path: &OsStr, ledger: &Ledger) -> Result<(), Cause> {
+    let failed = |errno: Errno| Cause::Errno(errno as i32);
+    match sys::at::open_directory(directory, path, true) {
+        Ok(opened) => match sync(ledger, || nix::unistd::fsync(opened.as_fd())) {
+            Err(Cause::Errno(libc::EINVAL)) => Ok(()),
+            synced => synced,
+        },
+        Err(Errno::EACCES) => match sys::temporary::unnamed(directory, path, 0o600) {
+            Ok(inside) if is_known(inside.as_fd()) => sync(ledger, || nix::unistd::syncfs(&inside)),
+            _ => Err(failed(Errno::EACCES)),
+        },
+        Err(errno) => Err(failed(errno)),
     }
 }
 
@@ -120,8 +186,13 @@ fn sync(ledger: &Ledger, call: impl FnOnce() -> Result<(), Errno>) -> Result<(),
     result.map_err(|errno| Cause::Errno(errno as i32))
 }
 
+/// Whether syncfs(2) does here what it says, and tells of errors.
+fn syncs_whole(fd: BorrowedFd<'_>) -> bool {
+    sys::kernel::is_at_least(5, 8) && is_known(fd)
+}
+
 /// The file systems whose syncfs is known to do what it says.
-fn is_known(fd: &OwnedFd) -> bool {
+fn is_known(fd: BorrowedFd<'_>) -> bool {
     let known = [FileSystem::Ext4, FileSystem::Xfs, FileSystem::Btrfs, FileSystem::Tmpfs];
-    sys::space::file_system(fd.as_fd()).is_ok_and(|(kind, _)| known.contains(&kind))
+    sys::space::file_system(fd).is_ok_and(|(kind, _)| known.contains(&kind))
 }

@@ -12,7 +12,7 @@ use crate::error::{Cause, Error, Op};
 use crate::sys;
 use crate::sys::stat::{Kind, Stat};
 
-use super::decide::{self, Decided};
+use super::decide::{self, Decided, Found};
 use super::directory::{Directory, Operand, Places};
 use super::events::{Event, Failed};
 use super::file;
@@ -20,6 +20,7 @@ use super::links::{self, Claimed, Home, settle};
 use super::make;
 use super::options::{Make, Options};
 use super::room;
+use super::same::parent_of;
 use super::worker::Worker;
 
 /// A name in an open directory.
@@ -217,6 +218,10 @@ fn carry_out(
     };
     if let (Ok(_), true) = (&made, entry.is_operand()) {
         worker.run.operands.made(entry);
+        let was_there = matches!(decided.found, Found::Something(found) if found.kind == Kind::Directory);
+        if !was_there && !worker.run.options.dry_run {
+            worker.run.durable.expect_name_in(parent_of(entry.target_name));
+        }
     }
     // Whoever finishes the last part of a file settles the claim on it.
     if !matches!(made, Ok(Next::Elsewhere)) {
@@ -247,8 +252,8 @@ fn make(worker: &mut Worker<'_>, entry: &Entry<'_>, decided: &Decided) -> Result
         return Ok(Next::Done);
     }
     let made = match options.make {
-        Make::SymbolicLinks => make::symbolic_link(worker, entry).map_err(Stop::from),
-        Make::HardLinks => make::hard_link(worker, entry).map_err(Stop::from),
+        Make::SymbolicLinks => make::symbolic_link(worker, entry, decided.replaces).map_err(Stop::from),
+        Make::HardLinks => make::hard_link(worker, entry, decided.replaces).map_err(Stop::from),
         Make::Copies if kind == Kind::Regular || options.special_contents && kind != Kind::Symlink => {
             return file::copy(worker, entry, decided);
         }

@@ -77,13 +77,19 @@ pub(super) fn copy_stream(worker: &mut Worker<'_>, from: &Name, to: &Name) -> Re
         }
     };
     let making = metadata::making(&source.stat, run.options);
-    let mut pair = Pair::new(source, target, None, making);
+    let mut pair = Pair::new(run, source, target, None, making);
     let names = Streams { from, to, at };
     let moved = transfer::transfer(worker, &mut pair, &names, false);
     let done = match moved {
         Ok(Content::Whole(size)) => {
-            let settled = cut(&pair, size, run.options.sparse).and_then(|()| sync(run, &pair));
-            publish(run, &mut pair, at, size, settled).map_err(told).and_then(|()| {
+            let settled = cut(&pair, size, run.options.sparse)
+                .and_then(|()| pair.target.inherit())
+                .and_then(|()| sync(run, &pair));
+            let named = publish(&mut pair, at, size, settled).and_then(|is_new| match (is_new, at) {
+                (true, Some(at)) => sync_name(run, &pair, at),
+                _ => Ok(()),
+            });
+            named.map_err(told).and_then(|()| {
                 pair.source.leave_after(size).map_err(|no| Error::new(Op::Seek, from.shown(), errno(no)))?;
                 pair.target.close().map_err(told)
             })
@@ -129,11 +135,16 @@ pub(super) fn complete(run: &Run<'_>, entry: &Entry<'_>, mut pair: Pair, size: u
     let told = |(op, cause)| entry.target_error(op, cause);
     let mut kept = true;
     let mut settled = if run.options.skip_data { Ok(()) } else { cut(&pair, size, run.options.sparse) };
+    settled = settled.and_then(|()| pair.target.inherit());
     if settled.is_ok() {
         kept = keep_metadata(run, entry, &pair);
         settled = sync(run, &pair);
     }
-    publish(run, &mut pair, at, size, settled).map_err(told)?;
+    let is_named = publish(&mut pair, at, size, settled).map_err(told)?;
+    // Its own directory is synced once, when all that is in it has its name.
+    if let (true, true, Some(at)) = (is_named, pair.target.is_elsewhere(), at) {
+        sync_name(run, &pair, at).map_err(told)?;
+    }
     if let Some(from) = pair.source.known_length().filter(|from| *from < size && !run.options.skip_data) {
         run.warn(Warning::Grew { source: entry.source_path(), from, to: size });
     }
@@ -180,23 +191,28 @@ fn cut(pair: &Pair, size: u64, sparse: Sparse) -> Step<()> {
 }
 
 fn sync(run: &Run<'_>, pair: &Pair) -> Step<()> {
-    if !pair.target.can_sync() || !run.durable.is_by_file(pair.target.stat.device) {
+    if !pair.syncs {
         return Ok(());
     }
     run.meter.begin_sync();
     run.durable.sync_file(&pair.target.edge.file, &run.ledger)
 }
 
-/// The target gets its name, which is made durable where that was asked; or it goes, where not all
-/// that comes before is `settled`.
-fn publish(run: &Run<'_>, pair: &mut Pair, at: Option<At<'_>>, size: u64, settled: Step<()>) -> Step<()> {
+/// The target gets its name, or it goes, where not all that comes before is `settled`. Whether it is a
+/// new name.
+fn publish(pair: &mut Pair, at: Option<At<'_>>, size: u64, settled: Step<()>) -> Step<bool> {
     if let Err(failed) = settled {
         pair.target.abandon(at, size)?;
         return Err(failed);
     }
-    let Some(at) = at else { return Ok(()) };
-    match pair.target.publish(at)? && run.durable.is_by_file(pair.target.stat.device) {
-        true => run.durable.sync_directory_of(at, &run.ledger),
+    let Some(at) = at else { return Ok(false) };
+    pair.target.publish(at)
+}
+
+/// Makes the name last that the target got.
+fn sync_name(run: &Run<'_>, pair: &Pair, at: At<'_>) -> Step<()> {
+    match pair.syncs {
+        true => run.durable.sync_directory_of(pair.target.place(at), &run.ledger),
         false => Ok(()),
     }
 }

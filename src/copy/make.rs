@@ -1,6 +1,6 @@
 //! Making what has no content to copy: directories, links, nodes.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
@@ -17,7 +17,8 @@ use super::events::Event;
 use super::links::Home;
 use super::metadata::{self, Handle, Making, Subject};
 use super::options::{Dereference, Update};
-use super::same::parent_of;
+use super::same::{beside, parent_of};
+use super::temporary;
 use super::worker::Worker;
 
 fn cause(errno: Errno) -> Cause {
@@ -52,6 +53,9 @@ pub(super) fn directory(worker: &mut Worker<'_>, entry: &Entry<'_>, decided: &De
     }
     if let Some((place, found)) = &target {
         run.durable.expect(found.device, place, &|| entry.target_path());
+        if options.atomic && !is_new {
+            run.clean_up(place.as_fd(), &|name| entry.target_path().join(name));
+        }
     }
     let (target, found) = target.unzip();
     let crosses = options.one_file_system
@@ -148,19 +152,24 @@ pub(super) fn node(worker: &Worker<'_>, entry: &Entry<'_>, decided: &Decided) ->
         Kind::Block | Kind::Character => stat.represents,
         _ => (0, 0),
     };
-    let made = sys::at::make_node(at.directory, at.name, stat.kind.mode_bits(), making.mode, device);
-    let op = if stat.kind == Kind::Fifo { Op::MakeFifo } else { Op::MakeNode };
-    made.map_err(|errno| Error::new(op, entry.target_path(), cause(errno)))?;
-    let failed = |errno| Error::new(Op::Stat, entry.target_path(), cause(errno));
-    let target = sys::at::open_handle(at.directory, at.name).map_err(failed)?;
-    let is_it = sys::stat::of(target.as_fd()).map_err(failed)?;
-    if is_it.kind != stat.kind {
-        return Err(Error::new(Op::Stat, entry.target_path(), Cause::Replaced));
-    }
     let source = source_handle(worker, entry)?;
-    let (source, target) = (Handle::Path(source.as_fd()), Handle::Path(target.as_fd()));
-    keep(worker, entry, decided, source, target, Some(&is_it), making);
-    Ok(())
+    let op = if stat.kind == Kind::Fifo { Op::MakeFifo } else { Op::MakeNode };
+    let made = force(decided.replaces, at, |name| {
+        sys::at::make_node(at.directory, name, stat.kind.mode_bits(), making.mode, device)?;
+        let target = sys::at::open_handle(at.directory, name)?;
+        let is_it = sys::stat::of(target.as_fd())?;
+        if is_it.kind != stat.kind {
+            // It was replaced meanwhile.
+            return Err(Errno::ESTALE);
+        }
+        let (source, target) = (Handle::Path(source.as_fd()), Handle::Path(target.as_fd()));
+        keep(worker, entry, decided, source, target, Some(&is_it), making);
+        Ok(())
+    });
+    made.map(drop).map_err(|errno| match errno {
+        Errno::ESTALE => Error::new(Op::Stat, entry.target_path(), Cause::Replaced),
+        errno => Error::new(op, entry.target_path(), cause(errno)),
+    })
 }
 
 /// The source's own handle, where attributes are to be read from it.
@@ -181,15 +190,24 @@ pub(super) fn symlink(worker: &Worker<'_>, entry: &Entry<'_>, decided: &Decided)
     let content = sys::at::read_link(source.directory, source.name)
         .map_err(|errno| entry.source_error(Op::ReadLink, cause(errno)))?;
     let at = entry.target().expect("a link is made where something is to be touched");
-    match force(options.force, at, |name| sys::at::make_symlink(&content, at.directory, name)) {
-        Ok(_) => {}
-        Err(Errno::EEXIST) if options.update == Update::Older && is_link_to(at, &content) => {}
-        Err(errno) => return Err(Error::new(Op::MakeSymlink, entry.target_path(), cause(errno))),
+    let keep_all = |name: &OsStr| {
+        let making = metadata::making(&decided.stat, options);
+        let (from, to) = (Handle::Link(source.directory, source.name), Handle::Link(at.directory, name));
+        keep(worker, entry, decided, from, to, None, making);
+    };
+    let made = force(options.force || decided.replaces, at, |name| {
+        sys::at::make_symlink(&content, at.directory, name)?;
+        keep_all(name);
+        Ok(())
+    });
+    match made {
+        Ok(_) => Ok(()),
+        Err(Errno::EEXIST) if options.update == Update::Older && is_link_to(at, &content) => {
+            keep_all(at.name);
+            Ok(())
+        }
+        Err(errno) => Err(Error::new(Op::MakeSymlink, entry.target_path(), cause(errno))),
     }
-    let making = metadata::making(&decided.stat, options);
-    let (from, to) = (Handle::Link(source.directory, source.name), Handle::Link(at.directory, at.name));
-    keep(worker, entry, decided, from, to, None, making);
-    Ok(())
 }
 
 fn is_link_to(at: At<'_>, content: &OsStr) -> bool {
@@ -245,18 +263,23 @@ pub(super) fn mend(worker: &Worker<'_>, entry: &Entry<'_>, stat: &Stat, target: 
         paths: &paths,
     };
     run.keep_metadata(&subject);
-    Ok(())
+    match run.durable.is_by_file(target.device) {
+        true => run.durable.sync_handle(handle.as_fd(), &run.ledger),
+        false => Ok(()),
+    }
+    .map_err(|(op, cause)| Error::new(op, entry.target_path(), cause))
 }
 
 /// `-s`: a symbolic link to the source.
-pub(super) fn symbolic_link(worker: &Worker<'_>, entry: &Entry<'_>) -> Result<(), Error> {
+pub(super) fn symbolic_link(worker: &Worker<'_>, entry: &Entry<'_>, replaces: bool) -> Result<(), Error> {
     let at = entry.target().expect("a link is made where something is to be touched");
     let source = entry.source_path();
     if source.is_relative() && !is_in_working_directory(at) {
         return Err(entry.target_error(Op::MakeSymlink, Cause::RelativeLink));
     }
     let content = source.as_os_str();
-    force(worker.run.options.force, at, |name| sys::at::make_symlink(content, at.directory, name))
+    let replaces = replaces || worker.run.options.force;
+    force(replaces, at, |name| sys::at::make_symlink(content, at.directory, name))
         .map(drop)
         .map_err(|errno| entry.target_error(Op::MakeSymlink, cause(errno)))
 }
@@ -271,12 +294,12 @@ fn is_in_working_directory(at: At<'_>) -> bool {
 }
 
 /// `-l`: a hard link to the source.
-pub(super) fn hard_link(worker: &Worker<'_>, entry: &Entry<'_>) -> Result<(), Error> {
+pub(super) fn hard_link(worker: &Worker<'_>, entry: &Entry<'_>, replaces: bool) -> Result<(), Error> {
     let options = worker.run.options;
     let at = entry.target().expect("a link is made where something is to be touched");
     let source = entry.source();
-    let (follow, replace) = (entry.follows(options), options.force || options.ask);
-    force(replace, at, |name| {
+    let (follow, replaces) = (entry.follows(options), replaces || options.force || options.ask);
+    force(replaces, at, |name| {
         sys::at::make_link((source.directory, source.name), (at.directory, name), follow)
     })
     .map(drop)
@@ -321,33 +344,22 @@ fn force(replace: bool, at: At<'_>, make: impl Fn(&OsStr) -> Result<(), Errno>) 
         Err(Errno::EEXIST) if replace => {}
         made => return made.map(|()| false),
     }
+    let mut tries = 0;
     loop {
-        let name = temporary_name(at.name);
+        let name = beside(at.name, &temporary::fresh());
         match make(&name) {
             Err(Errno::EEXIST) => continue,
             Err(errno) => return Err(errno),
             Ok(()) => {}
         }
-        let renamed = sys::at::rename(at.directory, &name, at.name);
-        // Renaming one link of a file to another of it does nothing: then this one is too many.
-        let _ = sys::at::remove_file(at.directory, &name);
-        return renamed.map(|()| true);
-    }
-}
-
-/// A name in the same directory that nobody has.
-fn temporary_name(name: &OsStr) -> OsString {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let mut path = match parent_of(name) {
-        parent if parent == "." => OsString::new(),
-        parent => {
-            let mut path = parent.to_owned();
-            path.push("/");
-            path
+        match sys::at::rename(at.directory, &name, at.name) {
+            // Another copy took it for a leftover.
+            Err(Errno::ENOENT) if tries < 100 => tries += 1,
+            renamed => {
+                // Renaming one link of a file to another of it does nothing: then this one is too many.
+                let _ = sys::at::remove_file(at.directory, &name);
+                return renamed.map(|()| true);
+            }
         }
-    };
-    path.push(format!(".highwater-{}-{number}", std::process::id()));
-    path
+    }
 }

@@ -4,6 +4,7 @@
 //! Knows one file at its two ends; must not know names, trees, or how the content got there.
 
 mod acl;
+pub(super) mod inherit;
 mod xattrs;
 
 #[cfg(test)]

@@ -15,6 +15,7 @@
 //! | `file`, `open`, `source`, `target` | a file's copy: opening both ends, completing it |
 //! | `transfer`, `direct`, `offload`, `parts`, `engines` | how its content moves |
 //! | `metadata`, `durable` | attributes; stable storage |
+//! | `temporary` | names until there is a name, and what killed copies left under them |
 //! | `filter`, `mirror`, `survey` | which names; `--delete`; totals for the progress line |
 //!
 //! Must not know options as typed, what is shown, or io_uring.
@@ -44,6 +45,7 @@ mod parents;
 mod parts;
 mod paths;
 mod queue;
+mod replace;
 mod room;
 mod run;
 mod same;
@@ -51,6 +53,7 @@ mod source;
 mod survey;
 mod tally;
 mod target;
+mod temporary;
 mod transfer;
 mod update;
 mod worker;

@@ -1,6 +1,7 @@
 //! Opening both ends of a file's copy, which from then on are safe from what happens to names.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -15,8 +16,10 @@ use super::entry::{At, Entry, Stop};
 use super::events::Explanation;
 use super::job::Method;
 use super::metadata::{self, Making};
+use super::replace::{self, Over, Spot};
 use super::room;
 use super::run::Run;
+use super::same::parent_of;
 use super::source::{self, Source};
 use super::target::{Step, Target, open_existing};
 use super::worker::Worker;
@@ -28,13 +31,16 @@ pub(super) struct Pair {
     /// of the target before the copy, where it was there
     pub before: Option<Stat>,
     pub making: Making,
+    /// the target is synced by itself before it gets its name
+    pub syncs: bool,
     /// how the content went, for `--debug`
     pub explanation: Explanation,
     pub method: Method,
 }
 
 impl Pair {
-    pub fn new(source: Source, target: Target, before: Option<Stat>, making: Making) -> Pair {
+    pub fn new(run: &Run<'_>, source: Source, target: Target, before: Option<Stat>, making: Making) -> Pair {
+        let syncs = target.can_sync() && run.durable.is_alone(&target.stat);
         let explanation = Explanation {
             offload: "unknown",
             reflink: "unknown",
@@ -42,7 +48,7 @@ impl Pair {
             engine: None,
             direct: (false, false),
         };
-        Pair { source, target, before, making, explanation, method: Method::Plain }
+        Pair { source, target, before, making, syncs, explanation, method: Method::Plain }
     }
 
     pub fn is_new(&self) -> bool {
@@ -95,7 +101,7 @@ pub(super) fn open(worker: &mut Worker<'_>, entry: &Entry<'_>, decided: &Decided
         let cause = Cause::TooLarge { source: length, target: capacity };
         return Err(entry.target_error(Op::Open, cause).into());
     }
-    Ok(Pair::new(source, target, before, making))
+    Ok(Pair::new(worker.run, source, target, before, making))
 }
 
 fn open_target(
@@ -108,35 +114,29 @@ fn open_target(
     let run = worker.run;
     let told = |(op, cause)| entry.target_error(op, cause);
     let at = entry.target().expect("a target is opened where something is to be touched");
-    let mut is_new = false;
-    let existing = match decided.found {
-        Found::Nothing => {
-            is_new = true;
-            None
+    let over = match decided.found {
+        _ if decided.replaces => Some(Over::default()),
+        Found::Nothing => None,
+        // Without content to write, what is there is opened as ever.
+        Found::Something(_) if run.options.atomic && !run.options.skip_data => {
+            Some(replace::existing(run, entry, at).map_err(told)?)
         }
-        Found::Something(stat) => Some(stat),
-        Found::Loop => None,
-    };
-    if !is_new {
-        let kind = existing.map_or(Kind::Symlink, |stat| stat.kind);
-        let mut tries = 0;
-        let opened = loop {
-            match open_there(run, entry, at, kind) {
-                Err((_, Cause::Errno(no))) if worker.find_descriptors(Errno::from_raw(no), &mut tries) => {}
-                opened => break opened,
-            }
-        };
-        match opened {
-            Ok(file) => {
+        Found::Loop if run.options.atomic => Some(Over::default()),
+        Found::Something(Stat { kind, .. }) => match open_in_place(worker, entry, at, kind)? {
+            Some(file) => {
                 let target = Target::existing(file, &source.stat).map_err(told)?;
                 let before = Some(target.stat);
                 return Ok((target, before));
             }
-            // It has gone since (over NFS, names may outlive files).
-            Err((_, Cause::Errno(libc::ENOENT))) => {}
-            Err((_, Cause::Errno(_))) if run.options.force => room::remove(worker, entry, at)?,
-            Err(error) => return Err(told(error)),
-        }
+            None => None,
+        },
+        Found::Loop => match open_in_place(worker, entry, at, Kind::Symlink)? {
+            Some(file) => return Ok((Target::existing(file, &source.stat).map_err(told)?, None)),
+            None => None,
+        },
+    };
+    if let Some(over) = over {
+        return make_over(worker, entry, at, source, making, over);
     }
     // A stream's copy can be seen growing, as with cp.
     let one_block = match source.known_length() {
@@ -144,25 +144,88 @@ fn open_target(
         None => source.is_empty(),
     };
     let grows = run.options.as_cp && source.stat.kind.is_stream();
-    let at_once = one_block || grows || run.options.skip_data;
+    let at_once = !run.options.atomic && (one_block || grows || run.options.skip_data);
     if !at_once && at.stat(false).is_ok() {
         // A whole copy would be in vain.
         return match is_link(at) {
-            true => through_dangling(run, entry, at, source),
+            true => through_dangling(worker, entry, at, source, making),
             false => Err(told((Op::Create, Cause::Errno(libc::EEXIST)))),
         };
     }
     let mut tries = 0;
     loop {
         match Target::new(at, making.mode & 0o777 & !making.omitted, at_once) {
-            Ok(target) => return Ok((target, None)),
+            Ok(target) => {
+                if target.is_temporary() {
+                    clean_up(run, entry, at);
+                }
+                return Ok((target, None));
+            }
             Err((_, Cause::Errno(no))) if worker.find_descriptors(Errno::from_raw(no), &mut tries) => {}
             Err((_, Cause::Errno(libc::EEXIST))) if is_link(at) => {
-                return through_dangling(run, entry, at, source);
+                return through_dangling(worker, entry, at, source, making);
             }
             Err(error) => return Err(told(error)),
         }
     }
+}
+
+/// Opens what is there to be written to; None where it has gone, or was removed as it can't be opened.
+fn open_in_place(
+    worker: &mut Worker<'_>,
+    entry: &Entry<'_>,
+    at: At<'_>,
+    kind: Kind,
+) -> Result<Option<OwnedFd>, Error> {
+    let run = worker.run;
+    let mut tries = 0;
+    loop {
+        match open_there(run, entry, at, kind) {
+            Ok(file) => return Ok(Some(file)),
+            Err((_, Cause::Errno(no))) if worker.find_descriptors(Errno::from_raw(no), &mut tries) => {}
+            // It has gone since (over NFS, names may outlive files).
+            Err((_, Cause::Errno(libc::ENOENT))) => return Ok(None),
+            Err((_, Cause::Errno(_))) if run.options.force => {
+                return room::remove(worker, entry, at).map(|()| None);
+            }
+            Err((op, cause)) => return Err(entry.target_error(op, cause)),
+        }
+    }
+}
+
+/// A new file that is to take the place of what is there.
+fn make_over(
+    worker: &mut Worker<'_>,
+    entry: &Entry<'_>,
+    at: At<'_>,
+    source: &Source,
+    making: &Making,
+    over: Over,
+) -> Result<(Target, Option<Stat>), Error> {
+    let run = worker.run;
+    let told = |(op, cause)| entry.target_error(op, cause);
+    let before = over.old.as_ref().map(|old| old.stat);
+    if before.is_some_and(|before| before.is_same_file(&source.stat)) {
+        return Err(told((Op::Open, Cause::SameFile)));
+    }
+    clean_up(run, entry, over.place.as_ref().map_or(at, Spot::at));
+    let mut over = Some(over);
+    let mut tries = 0;
+    loop {
+        match Target::replacing(at, making.mode & 0o777 & !making.omitted, &mut over) {
+            Err((_, Cause::Errno(no))) if worker.find_descriptors(Errno::from_raw(no), &mut tries) => {}
+            made => return made.map(|target| (target, before)).map_err(told),
+        }
+    }
+}
+
+/// Removes what killed copies have left in the directory of `at`, once, where others may have been.
+pub(super) fn clean_up(run: &Run<'_>, entry: &Entry<'_>, at: At<'_>) {
+    if entry.parent.is_new {
+        return;
+    }
+    let Ok(directory) = sys::at::open_place(at.directory, parent_of(at.name), true) else { return };
+    run.clean_up(directory.as_fd(), &|name| entry.target_path().with_file_name(name));
 }
 
 fn is_link(at: At<'_>) -> bool {
@@ -190,14 +253,20 @@ fn open_there(run: &Run<'_>, entry: &Entry<'_>, at: At<'_>, kind: Kind) -> Step<
 
 /// A symbolic link to nothing is written through only where POSIX is asked for.
 fn through_dangling(
-    run: &Run<'_>,
+    worker: &mut Worker<'_>,
     entry: &Entry<'_>,
     at: At<'_>,
     source: &Source,
+    making: &Making,
 ) -> Result<(Target, Option<Stat>), Error> {
+    let run = worker.run;
     let told = |(op, cause)| entry.target_error(op, cause);
     if !run.options.through_dangling || !entry.is_operand() {
         return Err(told((Op::Create, Cause::DanglingLink)));
+    }
+    if run.options.atomic {
+        let over = replace::existing(run, entry, at).map_err(told)?;
+        return make_over(worker, entry, at, source, making, over);
     }
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT;
     let mode = source.stat.mode & 0o777;
@@ -209,14 +278,28 @@ fn through_dangling(
 
 /// The file that standard input goes to: TARGET, whatever it is.
 pub(super) fn stream_target(run: &Run<'_>, at: At<'_>, source: &Source) -> Step<Target> {
-    match at.stat(true) {
-        Ok(stat) if stat.kind == Kind::Directory => Err((Op::Create, Cause::IsDirectory)),
+    let mode = source.stat.mode & 0o666;
+    let target = match at.stat(true) {
+        Ok(stat) if stat.kind == Kind::Directory => return Err((Op::Create, Cause::IsDirectory)),
+        Ok(_) if run.options.atomic => {
+            let over = replace::path(at)?;
+            if over.old.as_ref().is_some_and(|old| old.stat.is_same_file(&source.stat)) {
+                return Err((Op::Open, Cause::SameFile));
+            }
+            Target::replacing(at, mode, &mut Some(over))?
+        }
         Ok(stat) => {
             let file = open_existing(at, stat.kind, OFlag::empty(), run.cancel)?;
-            Target::existing(file, &source.stat)
+            return Target::existing(file, &source.stat);
         }
-        Err(Errno::ENOENT) if at.stat(false).is_ok() => Err((Op::Create, Cause::DanglingLink)),
-        Err(Errno::ENOENT) => Target::new(at, source.stat.mode & 0o666, false),
-        Err(errno) => Err((Op::Stat, Cause::Errno(errno as i32))),
+        Err(Errno::ENOENT) if at.stat(false).is_ok() => return Err((Op::Create, Cause::DanglingLink)),
+        Err(Errno::ENOENT) => Target::new(at, mode, false)?,
+        Err(errno) => return Err((Op::Stat, Cause::Errno(errno as i32))),
+    };
+    if (run.options.atomic || target.is_temporary())
+        && let Ok(directory) = sys::at::open_place(at.directory, parent_of(at.name), true)
+    {
+        run.clean_up(directory.as_fd(), &|name| Path::new(at.name).with_file_name(name));
     }
+    Ok(target)
 }

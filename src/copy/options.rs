@@ -240,6 +240,8 @@ pub struct Options {
     pub reflink: Reflink,
     /// copies made by a server
     pub offload: Offload,
+    /// no name ever shows a partial file: what is there is not written to but replaced
+    pub atomic: bool,
     /// around the page cache
     pub direct: Direct,
     /// durability

@@ -18,6 +18,7 @@ use super::metadata::{self, Handle, Making, Subject, inherits};
 use super::operands::{Destination, place_of};
 use super::options::{Options, Permissions};
 use super::run::Run;
+use super::same::parent_of;
 
 /// Directories that were made or found on the way, to be given their attributes at the end.
 #[derive(Default)]
@@ -101,6 +102,7 @@ impl Parents {
             }
             let failed = |no| Error::new(Op::MakeParent, &shown, errno(no));
             sys::at::make_directory(at.directory, name, making.mode).map_err(failed)?;
+            run.durable.expect_name_in(parent_of(name));
             if options.verbose {
                 run.tell(&Event::MadeParent { source, target: &shown });
             }
@@ -113,6 +115,8 @@ impl Parents {
                 accessible.map_err(|no| Error::new(Op::OpenMode, &shown, errno(no)))?;
             }
         }
+        // Its attributes are to last, too.
+        run.durable.expect_name_in(name);
         let name = name.to_owned();
         self.met.push(Met { source: source.to_owned(), name, shown, stat, before: found, making });
         Ok(())

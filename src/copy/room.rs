@@ -13,6 +13,7 @@ use super::decide::{Decided, Found};
 use super::entry::{At, Entry};
 use super::events::Event;
 use super::options::{BackupKind, Dereference};
+use super::same::beside;
 use super::worker::Worker;
 
 /// Moves what is there out of the way, or removes it, where it is not to be written to; the name
@@ -36,6 +37,17 @@ pub(super) fn make(
         }
         decided.found = Found::Nothing;
         let failed = |errno| entry.target_error(Op::Backup, Cause::Errno(errno as i32));
+        // A directory needs the name free.
+        if options.atomic && stat.kind != Kind::Directory && !options.dry_run {
+            match backup::link_away(at, wanted) {
+                // This file system, or this user, can't link it.
+                Err(Errno::EPERM | Errno::EOPNOTSUPP | Errno::EMLINK | Errno::ENOSYS) => {}
+                linked => {
+                    decided.replaces = true;
+                    return linked.map_err(failed);
+                }
+            }
+        }
         return match options.dry_run {
             true => backup::name_of(at, wanted).map(Some),
             false => backup::rename_away(at, wanted),
@@ -48,7 +60,8 @@ pub(super) fn make(
                 || options.dereference == Dereference::Never && stat.kind != Kind::Regular);
     if replaced {
         decided.found = Found::Nothing;
-        if !options.dry_run {
+        decided.replaces = options.atomic && stat.kind != Kind::Directory;
+        if !options.dry_run && !decided.replaces {
             remove(worker, entry, at)?;
         }
     }
@@ -59,11 +72,22 @@ pub(super) fn make(
 pub(super) fn give_back(worker: &Worker<'_>, entry: &Entry<'_>, backup: Option<&OsStr>) {
     let (Some(name), Some(at)) = (backup, entry.target()) else { return };
     let target = entry.target_path();
-    if let Err(errno) = sys::at::rename(at.directory, name, at.name) {
+    let path = beside(at.name, name);
+    let given = match has_same_file(at, &path) {
+        // It has its name still: the backup is only another one.
+        true => sys::at::remove_file(at.directory, &path),
+        false => sys::at::rename(at.directory, &path, at.name),
+    };
+    if let Err(errno) = given {
         worker.run.fail(entry.target_error(Op::Unbackup, Cause::Errno(errno as i32)));
     } else if worker.run.options.verbose {
         worker.run.tell(&Event::Unbackup { backup: &target.with_file_name(name), target: &target });
     }
+}
+
+fn has_same_file(at: At<'_>, backup: &OsStr) -> bool {
+    let backup = sys::stat::at(at.directory, backup, false).map(|stat| stat.id());
+    backup.is_ok() && at.stat(false).map(|stat| stat.id()) == backup
 }
 
 /// Removes what is to be replaced.

@@ -2,7 +2,10 @@
 
 use std::cell::Cell;
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::num::NonZero;
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -22,13 +25,14 @@ use super::events::{Event, Failed, Warning, Witness};
 use super::job::{Job, Method, Report, Watch};
 use super::links::Links;
 use super::metadata::{self, Subject};
-use super::operands::{Destination, Operands, destination};
+use super::operands::{Destination, Operands, destination, place_of};
 use super::options::{OnError, Options};
 use super::parents::Parents;
 use super::paths::Name;
 use super::queue::Queue;
 use super::source::INTERRUPTED;
 use super::tally::{Impossible, Tally};
+use super::temporary::Leftovers;
 use super::worker::{Unit, Worker};
 use super::{file, mirror, parts, survey};
 
@@ -44,6 +48,7 @@ pub(super) struct Run<'a> {
     pub links: Links,
     pub operands: Operands,
     pub durable: Durable,
+    pub leftovers: Leftovers,
     pub tally: Tally,
     pub used: Used,
     pub clones: Impossible,
@@ -112,6 +117,15 @@ impl Run<'_> {
         }
     }
 
+    /// Removes what killed copies have left in `directory`; `shown` is what messages call a name there.
+    pub fn clean_up(&self, directory: BorrowedFd<'_>, shown: &dyn Fn(&OsStr) -> PathBuf) {
+        self.leftovers.clean(directory, &mut |name| {
+            if self.options.verbose {
+                self.tell(&Event::Removed(&shown(name)));
+            }
+        });
+    }
+
     /// A file is complete.
     pub fn count_file(&self) {
         self.tally.file();
@@ -155,6 +169,7 @@ pub fn copy(job: &Job, watch: Watch<'_>) -> Report {
         links: Links::default(),
         operands: Operands::new(job.sources.len()),
         durable: Durable::new(job),
+        leftovers: Leftovers::default(),
         tally: Tally::default(),
         used: Used::default(),
         clones: Impossible::default(),
@@ -232,10 +247,13 @@ impl Run<'_> {
         if self.options.delete.is_some() && is_whole {
             self.mirror(&operands);
         }
-        match self.should_stop() {
-            true => Ok(()),
-            false => self.sync(),
+        if !self.should_stop() {
+            self.meter.begin_sync();
+            let base = place_of(&to.base);
+            let errors = self.durable.finish(&base, &to.base.target_path(), &self.ledger);
+            errors.into_iter().for_each(|error| self.fail(error));
         }
+        Ok(())
     }
 
     /// Begins all operands, in order.
@@ -291,11 +309,6 @@ impl Run<'_> {
             [source] => file::copy_stream(&mut Worker::new(self), source, &self.job.target),
             _ => Err(Error::new(Op::Target, self.job.target.shown(), Cause::NotDirectory)),
         }
-    }
-
-    fn sync(&self) -> Result<(), Error> {
-        self.meter.begin_sync();
-        self.durable.finish(&self.ledger)
     }
 
     /// What the sources lack goes. It is known to be wanted of directories only.

@@ -1,6 +1,6 @@
 //! Whether source and target are one file in a way that copying would harm.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::sys::stat::{Id, Kind, Stat};
@@ -113,6 +113,15 @@ pub(super) fn last_component(name: &OsStr) -> &OsStr {
     OsStr::from_bytes(&bytes[start..])
 }
 
+/// The path of `name` in the directory that `path` is in.
+pub(super) fn beside(path: &OsStr, name: &OsStr) -> OsString {
+    let bytes = trim_slashes(path.as_bytes());
+    let start = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+    let mut whole = OsStr::from_bytes(&bytes[..start]).to_owned();
+    whole.push(name);
+    whole
+}
+
 fn trim_slashes(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
     &bytes[..end]
@@ -134,5 +143,8 @@ mod tests {
         check("a/..", "a", "..");
         check("/", ".", "");
         check(".", ".", ".");
+        assert_eq!(beside(OsStr::new("x/y/"), OsStr::new("z")), "x/z");
+        assert_eq!(beside(OsStr::new("y"), OsStr::new("z")), "z");
+        assert_eq!(beside(OsStr::new("/y"), OsStr::new("z")), "/z");
     }
 }

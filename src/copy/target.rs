@@ -1,12 +1,11 @@
 //! Opening a target for content, and giving it its name once it is complete.
 //!
-//! A new file has no name until then; a file that is there already keeps its inode, as with cp.
+//! A new file has no name until then. A file that is there already keeps its inode, as with cp, unless a
+//! new one is to take its place.
 
-use std::ffi::OsStr;
-use std::fs::Permissions;
-use std::os::fd::{AsFd, OwnedFd};
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -20,14 +19,18 @@ use crate::sys::stat::{Kind, Stat};
 
 use super::entry::At;
 use super::events::Left;
+use super::metadata::{Handle, inherit};
+use super::replace::{Over, Spot};
 use super::same::{last_component, parent_of};
 use super::source;
+use super::temporary;
 
 /// A target that is open and untouched.
 pub(super) struct Target {
     pub edge: Edge,
     pub stat: Stat,
     naming: Naming,
+    over: Option<Over>,
 }
 
 /// What the target is to the name space.
@@ -35,7 +38,7 @@ enum Naming {
     /// a new file without a name
     Unnamed,
     /// a new file under a temporary name in the same directory, where unnamed ones can't be had
-    Temporary { directory: OwnedFd, temporary: tempfile::TempPath },
+    Temporary { directory: OwnedFd, name: OsString },
     /// a new file under its own name: one block, whole or not there; or what is expected to grow
     Created,
     /// a file that was there, to be overwritten
@@ -68,7 +71,29 @@ impl Target {
             _ => Naming::Passed,
         };
         let base = (!stat.kind.is_stream()).then_some(0);
-        Ok(Target { edge: Edge::new(file, base, &stat), stat, naming })
+        Ok(Target { edge: Edge::new(file, base, &stat), stat, naming, over: None })
+    }
+
+    /// A new file that takes the place of whatever has its name when it is published. `over` is taken
+    /// where that succeeds.
+    pub fn replacing(at: At<'_>, mode: u32, over: &mut Option<Over>) -> Step<Target> {
+        let wanted = over.as_ref().expect("it is known what is replaced");
+        // Until it has the permissions of the old one nobody else gets at it.
+        let mode = if wanted.old.is_some() { 0o600 } else { mode };
+        let made = Target::new(wanted.place.as_ref().map_or(at, Spot::at), mode, false);
+        let mut target = made.map_err(|(op, cause)| match cause {
+            Cause::Errno(libc::EACCES | libc::EPERM | libc::EROFS) => (Op::CreateTemporary, cause),
+            cause => (op, cause),
+        })?;
+        if let Some(old) = &wanted.old
+            && let Err(failed) = inherit::owner(target.handle(), &target.stat, &old.stat)
+        {
+            // Why it is given up matters more than why it can't be removed.
+            let _ = target.abandon(None, 0);
+            return Err(failed);
+        }
+        target.over = over.take();
+        Ok(target)
     }
 
     /// A new file at `at`, which has its name at once or when it is published.
@@ -87,8 +112,8 @@ impl Target {
             Ok(file) => Target::made(file, Naming::Unnamed),
             Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::ENOENT | Errno::EINVAL) => {
                 let directory = sys::at::open_place(at.directory, up, true).map_err(&failed)?;
-                let (file, temporary) = temporary(&directory, mode).map_err(&failed)?;
-                Target::made(file, Naming::Temporary { directory, temporary })
+                let (file, name) = temporary::create(directory.as_fd(), mode).map_err(&failed)?;
+                Target::made(file, Naming::Temporary { directory, name })
             }
             Err(errno) => Err(failed(errno)),
         }
@@ -96,7 +121,7 @@ impl Target {
 
     fn made(file: OwnedFd, naming: Naming) -> Step<Target> {
         let stat = sys::stat::of(file.as_fd()).map_err(failed(Op::Stat))?;
-        Ok(Target { edge: Edge::of_file(file), stat, naming })
+        Ok(Target { edge: Edge::of_file(file), stat, naming, over: None })
     }
 
     /// Standard output, in order from where it stands: a shell's `>` and `>>` mean what they say,
@@ -106,7 +131,7 @@ impl Target {
         let own = own.map_err(|error| (Op::Open, Cause::Errno(errno_of(&error))))?;
         let stat = sys::stat::of(own.as_fd()).map_err(failed(Op::Open))?;
         refuse_same(&stat, source)?;
-        Ok(Target { edge: Edge::new(own, None, &stat), stat, naming: Naming::Passed })
+        Ok(Target { edge: Edge::new(own, None, &stat), stat, naming: Naming::Passed, over: None })
     }
 }
 
@@ -128,14 +153,6 @@ fn refuse_same(stat: &Stat, source: &Stat) -> Step<()> {
     }
 }
 
-fn temporary(directory: &OwnedFd, mode: u32) -> Result<(OwnedFd, tempfile::TempPath), Errno> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".highwater-").permissions(Permissions::from_mode(mode));
-    let made = builder.tempfile_in(sys::at::path_of(directory));
-    let (file, name) = made.map_err(|error| Errno::from_raw(errno_of(&error)))?.into_parts();
-    Ok((file.into(), name))
-}
-
 impl Target {
     /// A file of ours alone: created, or truncated before the first write. Its holes read as
     /// zeros, and its size is ours to set.
@@ -151,6 +168,33 @@ impl Target {
     /// Nobody can see it before it is published.
     pub fn has_no_name(&self) -> bool {
         matches!(self.naming, Naming::Unnamed | Naming::Temporary { .. })
+    }
+
+    /// It stands under a temporary name, as others may do there that a killed copy has left.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self.naming, Naming::Temporary { .. })
+    }
+
+    /// It gets its name elsewhere than where that was asked for: a symbolic link was followed.
+    pub fn is_elsewhere(&self) -> bool {
+        self.over.as_ref().is_some_and(|over| over.place.is_some())
+    }
+
+    /// Where it gets its name, which was asked for as `at`.
+    pub fn place<'a>(&'a self, at: At<'a>) -> At<'a> {
+        self.over.as_ref().and_then(|over| over.place.as_ref()).map_or(at, Spot::at)
+    }
+
+    fn handle(&self) -> Handle<'_> {
+        Handle::File(self.edge.file.as_fd())
+    }
+
+    /// Takes over what belongs to the file that it replaces, now that it has its content.
+    pub fn inherit(&self) -> Step<()> {
+        match self.over.as_ref().and_then(|over| over.old.as_ref()) {
+            Some(old) => inherit::rest(self.handle(), Handle::Path(old.handle.as_fd()), &old.stat),
+            None => Ok(()),
+        }
     }
 
     /// Whether its content can be made durable.
@@ -193,26 +237,38 @@ impl Target {
         sys::space::set_size(self.edge.file.as_fd(), size).map_err(failed(Op::Truncate))
     }
 
-    /// Gives a new file its name, which is `at`, once; whether its directory must be synced for the
-    /// name to last.
+    /// Gives a new file its name, once: `at`, unless what it replaces was found elsewhere. Whether there is a
+    /// new name, for which the directory must be synced if it is to last.
     pub fn publish(&mut self, at: At<'_>) -> Step<bool> {
         let failed = failed(Op::Publish);
+        let replaces = self.over.is_some();
+        let at = self.over.as_ref().and_then(|over| over.place.as_ref()).map_or(at, Spot::at);
         match std::mem::replace(&mut self.naming, Naming::InPlace) {
+            Naming::Unnamed if replaces => {
+                // A link can't replace anything, a rename can.
+                let linked = temporary::link(&self.edge.file, at.directory, at.name);
+                let from = linked.map_err(&failed)?;
+                rename_over(at.directory, &from, at.name).map_err(failed).map(|()| true)
+            }
+            Naming::Temporary { directory, name } if replaces => {
+                let renamed = rename_over(directory.as_fd(), &name, last_component(at.name));
+                renamed.map_err(failed).map(|()| true)
+            }
             Naming::Unnamed => {
                 let named = sys::temporary::name(self.edge.file.as_fd(), at.directory, at.name);
                 named.map_err(failed).map(|()| true)
             }
-            Naming::Temporary { directory, temporary } => {
-                let from = temporary.file_name().unwrap_or_default().to_owned();
+            Naming::Temporary { directory, name: from } => {
                 let name = last_component(at.name);
-                match sys::at::rename_new(directory.as_fd(), &from, name) {
+                let renamed = match sys::at::rename_new(directory.as_fd(), &from, name) {
                     Err(Errno::EINVAL) => link_over(&directory, &from, name),
                     renamed => renamed,
+                };
+                if renamed.is_err() {
+                    // Why it has no name matters more than why it can't be removed.
+                    let _ = sys::at::remove_file(directory.as_fd(), &from);
                 }
-                .map_err(failed)?;
-                // The name is gone; there is nothing left to remove.
-                let _ = temporary.keep();
-                Ok(true)
+                renamed.map_err(failed).map(|()| true)
             }
             Naming::Created => Ok(true),
             other => {
@@ -230,21 +286,32 @@ impl Target {
     /// Gives up: a new file goes, one that was there is cut to the `completed` bytes that are
     /// right. `at` is its name, where it has or gets one.
     pub fn abandon(&mut self, at: Option<At<'_>>, completed: u64) -> Step<Left> {
+        let left = if self.over.is_some() { Left::Untouched } else { Left::Nothing };
         match std::mem::replace(&mut self.naming, Naming::InPlace) {
-            Naming::Unnamed => Ok(Left::Nothing),
+            Naming::Unnamed => Ok(left),
             Naming::Created => {
                 let at = at.expect("what was created has a name");
                 let removed = sys::at::remove_file(at.directory, at.name);
                 removed.map_err(failed(Op::Remove)).map(|()| Left::Nothing)
             }
-            Naming::Temporary { temporary, .. } => {
-                let gone = temporary.close();
-                gone.map_err(|error| (Op::Remove, Cause::Errno(errno_of(&error)))).map(|()| Left::Nothing)
+            Naming::Temporary { directory, name } => {
+                let removed = sys::at::remove_file(directory.as_fd(), &name);
+                removed.map_err(failed(Op::Remove)).map(|()| left)
             }
             Naming::InPlace => self.set_size(completed).map(|()| Left::Prefix(completed)),
             Naming::Device { .. } | Naming::Passed => Ok(Left::Prefix(completed)),
         }
     }
+}
+
+/// Renames over whatever is there; where that fails, the temporary name goes.
+fn rename_over(directory: BorrowedFd<'_>, from: &OsStr, to: &OsStr) -> Result<(), Errno> {
+    let renamed = sys::at::rename(directory, from, to);
+    if renamed.is_err() {
+        // Why it has no name matters more than why it can't be removed.
+        let _ = sys::at::remove_file(directory, from);
+    }
+    renamed
 }
 
 /// A new name without replacing, where renameat2(2) can't: a link, then the old name goes.

@@ -110,9 +110,9 @@ pub fn rename_new(directory: BorrowedFd<'_>, from: &OsStr, to: &OsStr) -> Result
     nix::fcntl::renameat2(directory, from, directory, to, RenameFlags::RENAME_NOREPLACE)
 }
 
-/// faccessat(2) with the effective ids: whether `name` may be written to.
-pub fn is_writable(directory: BorrowedFd<'_>, name: &OsStr) -> bool {
-    nix::unistd::faccessat(directory, name, nix::unistd::AccessFlags::W_OK, AtFlags::AT_EACCESS).is_ok()
+/// faccessat(2) with the effective ids: whether `name` may be written to, or why not.
+pub fn may_write(directory: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
+    nix::unistd::faccessat(directory, name, nix::unistd::AccessFlags::W_OK, AtFlags::AT_EACCESS)
 }
 
 /// A path that leads to what `fd` has open, for calls that take no descriptor.

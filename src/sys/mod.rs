@@ -11,6 +11,7 @@ pub mod directory;
 pub mod holes;
 pub mod kernel;
 pub mod limits;
+pub mod lock;
 pub mod memlock;
 pub mod mounts;
 pub mod offload;

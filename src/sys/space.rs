@@ -53,6 +53,8 @@ pub enum FileSystem {
     Cifs,
     /// Ceph
     Ceph,
+    /// processes as files
+    Proc,
     /// any other
     Other,
 }
@@ -70,6 +72,7 @@ pub fn file_system(fd: BorrowedFd<'_>) -> Result<(FileSystem, u64), Errno> {
         FsType(0x6969) => FileSystem::Nfs,
         FsType(0xFF53_4D42 | 0xFE53_4D42) => FileSystem::Cifs,
         FsType(0x00C3_6400) => FileSystem::Ceph,
+        FsType(0x9FA0) => FileSystem::Proc,
         _ => FileSystem::Other,
     };
     Ok((kind, free))

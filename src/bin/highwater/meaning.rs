@@ -70,6 +70,9 @@ pub fn copy(
     if target == Name::Standard && typed.output.json.as_deref() == Some(Path::new("-")) {
         return Err(Usage::new("standard output can't take both the copy and --json -"));
     }
+    if target == Name::Standard && asked.options.atomic {
+        return Err(Usage::new("--atomic replaces files by name, and standard output has none"));
+    }
     let options = Options {
         direct: when(engine.direct, [Direct::Auto, Direct::Always, Direct::Never]),
         through_dangling: environment.posixly_correct,

@@ -66,6 +66,14 @@ pub fn error(error: &Error, program: Program) -> String {
              --dry-run shows which, and nothing was deleted"
         ),
         Cause::DanglingLink => format!("not writing through dangling symlink {path}"),
+        Cause::NotAFile => format!(
+            "--atomic replaces regular files only, and {path} is none; without it that is written to; \
+             nothing was done"
+        ),
+        Cause::SeveralNames { names } => format!(
+            "{path} has {names} names, and --atomic would leave the others with the old content; \
+             --remove-destination replaces this one all the same"
+        ),
         Cause::InUse => format!("{path} is mounted or in use; nothing was written"),
         Cause::NoRing(_) => format!("{}; --engine plain does without", error.cause),
         _ => error.to_string(),
@@ -81,6 +89,7 @@ fn operation(error: &Error, path: &str, other: &str, program: Program) -> String
         Op::Stat => format!("cannot stat {path}"),
         Op::Open => format!("cannot open {path} for reading"),
         Op::Create | Op::Publish => format!("cannot create regular file {path}"),
+        Op::CreateTemporary => format!("cannot create a new file beside {path}, as --atomic has to"),
         Op::Read => format!("error reading {path}{place}"),
         Op::Write => format!("error writing {path}{place}"),
         Op::Allocate => format!("cannot allocate space for {path}"),

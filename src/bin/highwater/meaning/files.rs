@@ -61,6 +61,7 @@ impl Decoded {
                 options.keep.reduce_diagnostics = true;
                 self.keep_as_p();
             }
+            "atomic" => options.atomic = true,
             "attributes-only" => options.skip_data = true,
             "backup" | "b" => {
                 self.backup = true;

@@ -199,6 +199,19 @@ fn each_program_has_its_own_defaults() {
 }
 
 #[test]
+fn standard_output_is_not_replaced() {
+    let meant = |line: &str| {
+        meant_by(Program::Highwater, line, &Environment::default()).map(|job| job.options.atomic)
+    };
+    assert_eq!(meant("--atomic a b"), Ok(true));
+    assert_eq!(meant("--atomic - b"), Ok(true));
+    assert_eq!(
+        meant("--atomic a -"),
+        Err("--atomic replaces files by name, and standard output has none".into())
+    );
+}
+
+#[test]
 fn deleting_needs_a_tree_and_its_limit_needs_deleting() {
     assert_eq!(options("-r --delete").delete, Some(Delete { most: None }));
     assert_eq!(options("-r --delete --max-delete 7").delete, Some(Delete { most: Some(7) }));
