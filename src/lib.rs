@@ -16,6 +16,7 @@
 //! | [`ring`] | io_uring, the arena, every errno's class | policy |
 //! | [`flow`] | marks, a level that pumps share, pump, extents, pace; pure | I/O, clocks, threads, async |
 //! | [`digest`] | BLAKE3 of content in units of 64 KiB, from pieces in order; pure | files, threads |
+//! | [`journal`] | what a copy that can be resumed writes down, and when; pure | I/O, clocks, files |
 //! | [`latency`] | recorders and intervals; pure | clocks, files |
 //! | [`sys`] | small safe wrappers over nix and libc | each other |
 //! | [`error`], [`units`] | errors as data; sizes, rates, durations | prose |
@@ -33,6 +34,7 @@ pub mod digest;
 pub mod engine;
 pub mod error;
 pub mod flow;
+pub mod journal;
 pub mod latency;
 pub mod report;
 pub mod ring;

@@ -1,0 +1,560 @@
+//! What is to be written down, and when: the state of a journal that grows.
+//!
+//! A round is: tell of what is about to be made (where anything is), make the target durable, append
+//! what was complete before that began, make the journal durable. [`Log::next`] hands out one step
+//! after the other, [`Log::done`] is told when it is carried out; copies go on meanwhile, and what
+//! they complete is for the next round.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::time::Duration;
+
+use super::batch::{self, HEAD_BYTES, Header, Nonce};
+use super::reader::Reader;
+use super::record::{Digest, Identity, PATH_MOST, Record, fitting};
+
+/// How often a round begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Interval {
+    /// what is complete waits no longer for the next round
+    pub time: Duration,
+    /// nothing more is copied while so many bytes are complete and not recorded: with half of them a
+    /// round begins, so that copies need not wait for its end
+    pub bytes: u64,
+}
+
+impl Default for Interval {
+    fn default() -> Interval {
+        Interval { time: Duration::from_millis(250), bytes: 64 << 20 }
+    }
+}
+
+/// Records are not gathered for longer where they are so many, in bytes; nor beyond twice that.
+const GATHERED_BYTES: usize = 512 << 10;
+
+/// A file that is being copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FileId(usize);
+
+/// What is known of a file before anything of it is recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// which, as in [`Record`]
+    pub path: Vec<u8>,
+    /// from what
+    pub source: Identity,
+    /// of the target
+    pub inode: u64,
+    /// the name that it is to have until it is complete, once that is recorded; empty: it has its own
+    pub part: Vec<u8>,
+}
+
+/// What is to be done for the journal now.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// nothing before then, or before something is told
+    Idle(Option<Duration>),
+    /// write to the journal
+    Append {
+        /// where
+        offset: u64,
+        /// what
+        bytes: &'a [u8],
+    },
+    /// make the journal durable
+    SyncJournal,
+    /// give these files the names that were recorded; tell [`Log::leave`] of one that gets none
+    Name(&'a [FileId]),
+    /// make durable what is with the target now, names included
+    SyncTarget,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Announce,
+    SyncAnnounced,
+    Name,
+    SyncTarget,
+    Append,
+    SyncJournal,
+    /// the journal can't be written to: nothing more is said
+    Closed,
+}
+
+/// Up to `wanted` units from the front.
+fn take(runs: &mut VecDeque<Run>, wanted: u64) -> Run {
+    let Some(front) = runs.front_mut() else { return Run::default() };
+    let zeros = front.zeros.min(wanted);
+    front.zeros -= zeros;
+    let most = if front.zeros > 0 { 0 } else { front.digests.len() };
+    let digests = front.digests.drain(..most.min((wanted - zeros) as usize)).collect();
+    if front.zeros == 0 && front.digests.is_empty() {
+        runs.pop_front();
+    }
+    Run { zeros, digests }
+}
+
+/// Units in a row.
+#[derive(Clone, Debug, Default)]
+struct Run {
+    zeros: u64,
+    digests: Vec<Digest>,
+}
+
+#[derive(Clone, Debug)]
+struct File {
+    started: Started,
+    /// where its [`Record::Begun`] is, once it is in a batch
+    begun: Option<u64>,
+    before: u64,
+    /// everything before it is in a batch
+    claimed_to: u64,
+    /// everything before it is with the target
+    completed_to: u64,
+    /// of what lies behind `claimed_to`, in the order of the file
+    runs: VecDeque<Run>,
+    /// it is complete, and so long
+    whole: Option<u64>,
+    /// nobody asks for it any more
+    left: bool,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Log {
+    interval: Interval,
+    unit_bytes: u64,
+    nonce: Nonce,
+    number: u64,
+    /// where the next batch goes
+    end: u64,
+    phase: Phase,
+    files: Vec<Option<File>>,
+    /// records of what is about to be made
+    announced: Vec<u8>,
+    /// records of what is complete, for the next round
+    gathered: Vec<u8>,
+    /// records for this round, once the target is durable
+    claims: Vec<u8>,
+    /// that are whole by this round's claims
+    wholes: Vec<FileId>,
+    named: Vec<FileId>,
+    batch: Vec<u8>,
+    unrecorded_bytes: u64,
+    claimed_bytes: u64,
+    oldest: Option<Duration>,
+    hurried: bool,
+    /// rounds that began and ended
+    rounds: (u64, u64),
+    /// batches of announcements that were begun and are durable
+    announcements: (u64, u64),
+}
+
+impl Log {
+    /// A new journal, and its first batch, to be written at its start and made durable before
+    /// anything in the target is touched. None where the header is too long for one.
+    pub fn begin(header: &Header, nonce: Nonce, interval: Interval) -> Option<(Log, Vec<u8>)> {
+        let first = header.batch(nonce)?;
+        Some((Log::from(header, interval, nonce, 0, first.len() as u64), first))
+    }
+
+    /// A journal that was read to its end, where it is to go on.
+    pub fn resume(header: &Header, reader: &Reader, interval: Interval) -> Log {
+        Log::from(header, interval, reader.nonce(), reader.number(), reader.believed_to())
+    }
+
+    fn from(header: &Header, interval: Interval, nonce: Nonce, number: u64, end: u64) -> Log {
+        Log {
+            interval,
+            unit_bytes: u64::from(header.unit_bytes),
+            nonce,
+            number,
+            end,
+            phase: Phase::Idle,
+            files: Vec::new(),
+            announced: Vec::new(),
+            gathered: Vec::new(),
+            claims: Vec::new(),
+            wholes: Vec::new(),
+            named: Vec::new(),
+            batch: Vec::new(),
+            unrecorded_bytes: 0,
+            claimed_bytes: 0,
+            oldest: None,
+            hurried: false,
+            rounds: (0, 0),
+            announcements: (0, 0),
+        }
+    }
+
+    // ---- what copies tell ----
+
+    /// A file is going to be copied from its beginning. None where its path is too long to be
+    /// recorded.
+    pub fn start(&mut self, started: Started) -> Option<FileId> {
+        self.add(File {
+            started,
+            begun: None,
+            before: 0,
+            claimed_to: 0,
+            completed_to: 0,
+            runs: VecDeque::new(),
+            whole: None,
+            left: false,
+        })
+    }
+
+    /// A file goes on behind its first `believed` bytes, whole units, that earlier records hold:
+    /// its [`Record::Begun`] is at `begun`, the last one that says something of those bytes at
+    /// `before`.
+    pub fn go_on(&mut self, started: Started, begun: u64, before: u64, believed: u64) -> Option<FileId> {
+        assert!(believed.is_multiple_of(self.unit_bytes), "what is believed is whole units");
+        self.add(File {
+            started,
+            begun: Some(begun),
+            before,
+            claimed_to: believed,
+            completed_to: believed,
+            runs: VecDeque::new(),
+            whole: None,
+            left: false,
+        })
+    }
+
+    fn add(&mut self, file: File) -> Option<FileId> {
+        if file.started.path.len().max(file.started.part.len()) > PATH_MOST {
+            return None;
+        }
+        let free = self.files.iter().position(Option::is_none).unwrap_or(self.files.len());
+        if free == self.files.len() {
+            self.files.push(None);
+        }
+        self.files[free] = Some(file);
+        Some(FileId(free))
+    }
+
+    fn file(&mut self, id: FileId) -> &mut File {
+        self.files[id.0].as_mut().expect("a file that was not left is there")
+    }
+
+    /// The next units of the file, in its order. They may be anywhere yet.
+    pub fn digested(&mut self, id: FileId, digests: &[Digest]) {
+        if self.phase == Phase::Closed {
+            return;
+        }
+        let runs = &mut self.file(id).runs;
+        if runs.is_empty() {
+            runs.push_back(Run::default());
+        }
+        runs.back_mut().expect("there is one").digests.extend(digests);
+    }
+
+    /// The next units of the file are zeros, which may be a hole.
+    pub fn zeros(&mut self, id: FileId, units: u64) {
+        if self.phase == Phase::Closed || units == 0 {
+            return;
+        }
+        let runs = &mut self.file(id).runs;
+        match runs.back_mut() {
+            Some(run) if run.digests.is_empty() => run.zeros += units,
+            _ => runs.push_back(Run { zeros: units, digests: Vec::new() }),
+        }
+    }
+
+    /// Everything before `to` is with the target.
+    pub fn completed(&mut self, id: FileId, to: u64, now: Duration) {
+        let file = self.file(id);
+        let more = to.saturating_sub(file.completed_to);
+        file.completed_to += more;
+        if more > 0 {
+            self.something_new(more, now);
+        }
+    }
+
+    /// All of the file, so long, is with the target, its attributes included; what was digested
+    /// reaches to its end. Where it [`Log::has_begun`] it is to keep its part name until that is
+    /// recorded, which the round says that is given back; where not, it must have its own name.
+    /// The file is left with that.
+    pub fn whole(&mut self, id: FileId, length: u64, now: Duration) -> u64 {
+        let file = self.file(id);
+        let more = length.saturating_sub(file.completed_to);
+        file.completed_to = length;
+        file.whole = Some(length);
+        if file.begun.is_none() {
+            file.started.part.clear();
+        }
+        self.something_new(more, now);
+        self.ticket()
+    }
+
+    /// A file was copied at once, and has its name.
+    pub fn copied(&mut self, started: &Started, length: u64, digests: &[Digest], now: Duration) {
+        if self.phase == Phase::Closed || started.path.len() > PATH_MOST {
+            return;
+        }
+        let Started { path, source, inode, .. } = started;
+        let digests = digests.as_flattened();
+        Record::Copied { source: *source, inode: *inode, length, path, digests }.write(&mut self.gathered);
+        self.something_new(length, now);
+    }
+
+    /// A directory is about to be made; as soon as [`Log::is_announced`] says so of the number that
+    /// is given back, it may be. None where its path is too long.
+    pub fn will_make(&mut self, path: &[u8], now: Duration) -> Option<u64> {
+        if path.len() > PATH_MOST {
+            return None;
+        }
+        Record::Made { inode: 0, path }.write(&mut self.announced);
+        self.something_new(0, now);
+        Some(self.announcements.0 + 1)
+    }
+
+    /// It was made.
+    pub fn made(&mut self, path: &[u8], inode: u64, now: Duration) {
+        Record::Made { inode, path }.write(&mut self.gathered);
+        self.something_new(0, now);
+    }
+
+    /// Nothing more is said of a file that is not whole: it is going away, or is left as it is.
+    pub fn leave(&mut self, id: FileId) {
+        let is_in_round = self.phase != Phase::Idle;
+        let file = &mut self.files[id.0];
+        match (is_in_round, file) {
+            (true, Some(file)) => (file.left, file.runs) = (true, VecDeque::new()),
+            (_, file) => *file = None,
+        }
+    }
+
+    /// What was told so far is recorded as soon as may be; the round in which.
+    pub fn hurry(&mut self) -> u64 {
+        if self.oldest.is_none() {
+            return self.rounds.0;
+        }
+        self.hurried = true;
+        self.ticket()
+    }
+
+    /// The round that will have what is told now.
+    fn ticket(&self) -> u64 {
+        self.rounds.0 + 1
+    }
+
+    fn something_new(&mut self, bytes: u64, now: Duration) {
+        self.unrecorded_bytes += bytes;
+        self.oldest.get_or_insert(now);
+    }
+
+    // ---- what copies ask ----
+
+    /// Whether a record says that it was begun, or is about to.
+    pub fn has_begun(&self, id: FileId) -> bool {
+        self.files[id.0].as_ref().is_some_and(|file| file.begun.is_some())
+    }
+
+    /// Whether a round is over, for good or because there will be no more.
+    pub fn is_recorded(&self, round: u64) -> bool {
+        self.rounds.1 >= round || self.is_closed()
+    }
+
+    /// Whether what [`Log::will_make`] told is durable, or will never be.
+    pub fn is_announced(&self, number: u64) -> bool {
+        self.announcements.1 >= number || self.is_closed()
+    }
+
+    /// Whether copies are to wait until more is recorded.
+    pub fn is_full(&self) -> bool {
+        !self.is_closed()
+            && (self.unrecorded_bytes >= self.interval.bytes || self.gathered.len() >= 2 * GATHERED_BYTES)
+    }
+
+    /// Whether the journal was given up.
+    pub fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
+    /// Of the bytes that are complete and not recorded.
+    pub fn unrecorded_bytes(&self) -> u64 {
+        self.unrecorded_bytes
+    }
+
+    // ---- the driver's side ----
+
+    /// The journal can't be written to, or the target not be made durable: nothing more is said.
+    pub fn close(&mut self) {
+        self.phase = Phase::Closed;
+        (self.announced, self.gathered, self.claims) = Default::default();
+        self.files.iter_mut().flatten().for_each(|file| file.runs = VecDeque::new());
+    }
+
+    /// What is to be done at `now`; the same until [`Log::done`], while it isn't [`Step::Idle`].
+    pub fn next(&mut self, now: Duration) -> Step<'_> {
+        if self.phase == Phase::Idle {
+            match self.due() {
+                Some(at) if at <= now => self.begin_round(),
+                at => return Step::Idle(at),
+            }
+        }
+        match self.phase {
+            Phase::Announce | Phase::Append => Step::Append { offset: self.end, bytes: &self.batch },
+            Phase::SyncAnnounced | Phase::SyncJournal => Step::SyncJournal,
+            Phase::Name => Step::Name(&self.named),
+            Phase::SyncTarget => Step::SyncTarget,
+            Phase::Idle | Phase::Closed => Step::Idle(None),
+        }
+    }
+
+    /// When the next round is to begin; None while there is nothing to say.
+    fn due(&self) -> Option<Duration> {
+        let oldest = self.oldest?;
+        let at_once = self.hurried
+            || !self.announced.is_empty()
+            || self.unrecorded_bytes >= self.interval.bytes / 2
+            || self.gathered.len() >= GATHERED_BYTES;
+        Some(if at_once { Duration::ZERO } else { oldest + self.interval.time })
+    }
+
+    fn begin_round(&mut self) {
+        self.rounds.0 += 1;
+        self.hurried = false;
+        let new: Vec<FileId> = (0..self.files.len()).map(FileId).filter(|id| self.needs_name(*id)).collect();
+        self.batch = vec![0; HEAD_BYTES];
+        self.batch.append(&mut self.announced);
+        for id in &new {
+            self.begin_file(*id);
+        }
+        self.named = new;
+        match self.batch.len() > HEAD_BYTES {
+            true => {
+                self.announcements.0 += 1;
+                self.frame();
+                self.phase = Phase::Announce;
+            }
+            false => self.claim(),
+        }
+    }
+
+    /// Whether a file is to get its part name in this round.
+    fn needs_name(&self, id: FileId) -> bool {
+        let Some(file) = &self.files[id.0] else { return false };
+        let is_new = file.begun.is_none() && !file.started.part.is_empty();
+        is_new && file.whole.is_none() && file.completed_to >= self.unit_bytes
+    }
+
+    /// Puts a file's first record into the batch.
+    fn begin_file(&mut self, id: FileId) {
+        let at = self.end + self.batch.len() as u64;
+        let file = self.files[id.0].as_mut().expect("it is there");
+        let Started { path, source, inode, part } = &file.started;
+        Record::Begun { source: *source, inode: *inode, part, path }.write(&mut self.batch);
+        (file.begun, file.before) = (Some(at), at);
+    }
+
+    /// Gathers what is complete now, to be recorded once the target is durable.
+    fn claim(&mut self) {
+        self.claimed_bytes = self.unrecorded_bytes;
+        self.oldest = None;
+        let fitting = fitting(&self.gathered);
+        let rest = self.gathered.split_off(fitting);
+        self.batch = vec![0; HEAD_BYTES];
+        self.batch.extend(mem::replace(&mut self.gathered, rest));
+        for id in (0..self.files.len()).map(FileId) {
+            self.claim_file(id);
+        }
+        if !self.gathered.is_empty() {
+            self.oldest = Some(Duration::ZERO);
+        }
+        match self.batch.len() > HEAD_BYTES {
+            true => {
+                self.frame();
+                self.phase = Phase::SyncTarget;
+            }
+            false => self.end_round(),
+        }
+    }
+
+    fn claim_file(&mut self, id: FileId) {
+        let unit_bytes = self.unit_bytes;
+        let Some(file) = self.files[id.0].as_ref().filter(|file| !file.left) else { return };
+        let whole = file.whole;
+        let units = whole.map_or(file.completed_to / unit_bytes, |length| length.div_ceil(unit_bytes));
+        // A new file is told of once it has a name.
+        let is_named = file.begun.is_some() || file.started.part.is_empty();
+        let has_more = units * unit_bytes > file.claimed_to && !file.runs.is_empty();
+        if !is_named || !has_more && whole.is_none() {
+            return;
+        }
+        if file.begun.is_none() {
+            self.begin_file(id);
+        }
+        let file = self.files[id.0].as_mut().expect("it is there");
+        let begun = file.begun.expect("it was begun just now");
+        loop {
+            let wanted = units - file.claimed_to / unit_bytes;
+            let Run { zeros, digests } = take(&mut file.runs, wanted);
+            let (before, from, at) = (file.before, file.claimed_to, self.end + self.batch.len() as u64);
+            let taken = zeros + digests.len() as u64;
+            let is_last = taken == wanted || file.runs.is_empty();
+            let digests = digests.as_flattened();
+            file.claimed_to += taken * unit_bytes;
+            file.before = at;
+            match whole.filter(|_| is_last) {
+                Some(length) => {
+                    Record::Whole { begun, before, from, zeros, length, digests }.write(&mut self.batch);
+                    return self.wholes.push(id);
+                }
+                None => Record::Durable { begun, before, from, zeros, digests }.write(&mut self.batch),
+            }
+            if is_last {
+                return;
+            }
+        }
+    }
+
+    fn frame(&mut self) {
+        self.number += 1;
+        batch::frame(&mut self.batch, self.number, self.nonce);
+    }
+
+    /// The step that [`Log::next`] told is carried out.
+    pub fn done(&mut self) {
+        match self.phase {
+            Phase::Announce | Phase::Append => {
+                self.end += self.batch.len() as u64;
+                self.phase = match self.phase {
+                    Phase::Announce => Phase::SyncAnnounced,
+                    _ => Phase::SyncJournal,
+                };
+            }
+            Phase::SyncAnnounced => {
+                self.announcements.1 = self.announcements.0;
+                match self.named.is_empty() {
+                    true => self.claim(),
+                    false => self.phase = Phase::Name,
+                }
+            }
+            Phase::Name => {
+                self.named.clear();
+                self.claim();
+            }
+            Phase::SyncTarget => self.phase = Phase::Append,
+            Phase::SyncJournal => self.end_round(),
+            Phase::Idle | Phase::Closed => {}
+        }
+    }
+
+    fn end_round(&mut self) {
+        self.rounds.1 = self.rounds.0;
+        self.unrecorded_bytes -= self.claimed_bytes;
+        self.claimed_bytes = 0;
+        self.phase = Phase::Idle;
+        for id in mem::take(&mut self.wholes) {
+            self.files[id.0] = None;
+        }
+        for file in &mut self.files {
+            if file.as_ref().is_some_and(|file| file.left) {
+                *file = None;
+            }
+        }
+    }
+}
