@@ -114,6 +114,8 @@ struct File {
     completed_to: u64,
     /// of what lies behind `claimed_to`, in the order of the file
     runs: VecDeque<Run>,
+    /// nothing is said before it is whole
+    finishing: bool,
     /// it is complete, and so long
     whole: Option<u64>,
     /// nobody asks for it any more
@@ -200,6 +202,7 @@ impl Log {
             claimed_to: 0,
             completed_to: 0,
             runs: VecDeque::new(),
+            finishing: false,
             whole: None,
             left: false,
         })
@@ -217,6 +220,7 @@ impl Log {
             claimed_to: believed,
             completed_to: believed,
             runs: VecDeque::new(),
+            finishing: false,
             whole: None,
             left: false,
         })
@@ -272,17 +276,27 @@ impl Log {
         }
     }
 
+    /// All of the file's content is with the target: nothing more is said of it before
+    /// [`Log::whole`]. True where it has a part name, or is about to get it, which it is to keep
+    /// until it is recorded as whole; else it never gets one, and must have its own name before.
+    pub fn finish(&mut self, id: FileId) -> bool {
+        let file = self.file(id);
+        file.finishing = true;
+        file.begun.is_some() && !file.started.part.is_empty()
+    }
+
     /// All of the file, so long, is with the target, its attributes included; what was digested
-    /// reaches to its end. Where it [`Log::has_begun`] it is to keep its part name until that is
-    /// recorded, which the round says that is given back; where not, it must have its own name.
-    /// The file is left with that.
+    /// reaches to its end. After [`Log::finish`]; the file is left with that. The round in which it
+    /// is recorded.
     pub fn whole(&mut self, id: FileId, length: u64, now: Duration) -> u64 {
         let file = self.file(id);
         let more = length.saturating_sub(file.completed_to);
-        file.completed_to = length;
-        file.whole = Some(length);
-        if file.begun.is_none() {
-            file.started.part.clear();
+        (file.completed_to, file.whole) = (length, Some(length));
+        let is_one_run = file.runs.len() <= 1 && file.runs.front().is_none_or(|run| run.zeros == 0);
+        if file.begun.is_none() && is_one_run {
+            let file = self.files[id.0].take().expect("it is there");
+            let digests = file.runs.front().map(|run| &run.digests[..]).unwrap_or_default();
+            self.write_copied(&file.started, length, digests);
         }
         self.something_new(more, now);
         self.ticket()
@@ -290,13 +304,16 @@ impl Log {
 
     /// A file was copied at once, and has its name.
     pub fn copied(&mut self, started: &Started, length: u64, digests: &[Digest], now: Duration) {
-        if self.phase == Phase::Closed || started.path.len() > PATH_MOST {
-            return;
+        if self.phase != Phase::Closed && started.path.len() <= PATH_MOST {
+            self.write_copied(started, length, digests);
+            self.something_new(length, now);
         }
+    }
+
+    fn write_copied(&mut self, started: &Started, length: u64, digests: &[Digest]) {
         let Started { path, source, inode, .. } = started;
         let digests = digests.as_flattened();
         Record::Copied { source: *source, inode: *inode, length, path, digests }.write(&mut self.gathered);
-        self.something_new(length, now);
     }
 
     /// A directory is about to be made; as soon as [`Log::is_announced`] says so of the number that
@@ -337,7 +354,11 @@ impl Log {
 
     /// The round that will have what is told now.
     fn ticket(&self) -> u64 {
-        self.rounds.0 + 1
+        match self.phase {
+            // What is complete has yet to be gathered.
+            Phase::Announce | Phase::SyncAnnounced | Phase::Name => self.rounds.0,
+            _ => self.rounds.0 + 1,
+        }
     }
 
     fn something_new(&mut self, bytes: u64, now: Duration) {
@@ -346,11 +367,6 @@ impl Log {
     }
 
     // ---- what copies ask ----
-
-    /// Whether a record says that it was begun, or is about to.
-    pub fn has_begun(&self, id: FileId) -> bool {
-        self.files[id.0].as_ref().is_some_and(|file| file.begun.is_some())
-    }
 
     /// Whether a round is over, for good or because there will be no more.
     pub fn is_recorded(&self, round: u64) -> bool {
@@ -438,7 +454,7 @@ impl Log {
     fn needs_name(&self, id: FileId) -> bool {
         let Some(file) = &self.files[id.0] else { return false };
         let is_new = file.begun.is_none() && !file.started.part.is_empty();
-        is_new && file.whole.is_none() && file.completed_to >= self.unit_bytes
+        is_new && !file.finishing && file.completed_to >= self.unit_bytes
     }
 
     /// Puts a file's first record into the batch.
@@ -479,12 +495,14 @@ impl Log {
         let whole = file.whole;
         let units = whole.map_or(file.completed_to / unit_bytes, |length| length.div_ceil(unit_bytes));
         // A new file is told of once it has a name.
-        let is_named = file.begun.is_some() || file.started.part.is_empty();
+        let is_named = file.begun.is_some() || file.started.part.is_empty() || whole.is_some();
         let has_more = units * unit_bytes > file.claimed_to && !file.runs.is_empty();
-        if !is_named || !has_more && whole.is_none() {
+        if !is_named || whole.is_none() && (file.finishing || !has_more) {
             return;
         }
         if file.begun.is_none() {
+            // It has its own name.
+            self.files[id.0].as_mut().expect("it is there").started.part.clear();
             self.begin_file(id);
         }
         let file = self.files[id.0].as_mut().expect("it is there");

@@ -37,7 +37,9 @@
 mod account;
 mod canary;
 mod company;
+
 mod completion;
+mod crash;
 mod driver;
 mod model;
 mod model_digests;
