@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use super::record::{Digest, Fields, put_bytes};
+use crate::digest::Digest;
+
+use super::record::{Fields, put_bytes};
 
 /// Of the format. A journal of any other is refused.
 pub const VERSION: u32 = 1;

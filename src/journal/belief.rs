@@ -1,7 +1,9 @@
 //! From records to bytes of a file that may be believed: those whose digests match what is in the
 //! target now, from the file's beginning on.
 
-use super::record::{Digest, Record, record_at};
+use crate::digest::Digest;
+
+use super::record::{Record, record_at};
 
 /// What a record says of a file's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +135,13 @@ mod tests {
     use std::convert::Infallible;
 
     /// Records by their places; what is believed where only `good` units match.
-    fn check(records: &[(u64, Record<'_>)], good: impl Fn(u64) -> bool, to: u64, before: u64, is_whole: bool) {
+    fn check(
+        records: &[(u64, Record<'_>)],
+        good: impl Fn(u64) -> bool,
+        to: u64,
+        before: u64,
+        is_whole: bool,
+    ) {
         let stored: HashMap<u64, Vec<u8>> = records
             .iter()
             .map(|(at, record)| {

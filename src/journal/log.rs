@@ -9,9 +9,11 @@ use std::collections::VecDeque;
 use std::mem;
 use std::time::Duration;
 
+use crate::digest::Digest;
+
 use super::batch::{self, HEAD_BYTES, Header, Nonce};
 use super::reader::Reader;
-use super::record::{Digest, Identity, PATH_MOST, Record, fitting};
+use super::record::{Identity, PATH_MOST, Record, fitting};
 
 /// How often a round begins.
 #[derive(Clone, Copy, Debug)]

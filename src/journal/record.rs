@@ -1,9 +1,8 @@
 //! What a journal says of files, a record each, as bytes.
 
-use super::batch::PAYLOAD_MOST;
+use crate::digest::Digest;
 
-/// Of one unit of a file's content.
-pub type Digest = [u8; 32];
+use super::batch::PAYLOAD_MOST;
 
 /// A file whose path is longer, in bytes, is not recorded.
 pub const PATH_MOST: usize = 16 << 10;

@@ -112,7 +112,10 @@ fn a_torn_end_is_not_believed_and_damage_before_it_is_told() {
     assert_eq!(walk(&bytes[..30]), (0, Err(Unfit::CutShort)));
     assert_eq!(walk(&bytes[..70]), (0, Err(Unfit::CutShort)));
     assert_eq!(walk(b""), (0, Err(Unfit::Foreign)));
-    assert_eq!(walk(b"some file of the user's that is no journal, and longer than its head"), (0, Err(Unfit::Foreign)));
+    assert_eq!(
+        walk(b"some file of the user's that is no journal, and longer than its head"),
+        (0, Err(Unfit::Foreign))
+    );
 }
 
 #[test]
@@ -123,7 +126,9 @@ fn batches_of_another_journal_are_not_believed() {
     other.hurry();
     other.next(Duration::ZERO);
     other.done();
-    let Step::Append { bytes: foreign, .. } = other.next(Duration::ZERO) else { panic!("it is to be written") };
+    let Step::Append { bytes: foreign, .. } = other.next(Duration::ZERO) else {
+        panic!("it is to be written")
+    };
     let joined = [&bytes[..starts[1]], foreign].concat();
     assert_eq!(walk(&joined), (1, Ok(starts[1] as u64)));
 }

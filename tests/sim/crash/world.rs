@@ -5,10 +5,13 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use fastrand::Rng;
-use highwater::flow::{Extent, Holes, Intake, Length, Marks, Outlet, Pump, Shape, Side, Transfer, Visibility};
+use highwater::digest::Digest;
+use highwater::flow::{
+    Digesting, Extent, Holes, Intake, Length, Marks, Outlet, Pump, Shape, Side, Transfer, Visibility,
+};
 use highwater::journal::{
-    Belief, Claim, Digest, FileId, Header, Identity, Interval, Log, Reader, Record, Records, Started, Step,
-    believe, key, key_of_file, key_of_path, record_at,
+    Belief, Claim, FileId, Header, Identity, Interval, Log, Reader, Record, Records, Started, Step, believe,
+    key, key_of_file, key_of_path, record_at,
 };
 
 use super::disk::Disk;
@@ -344,7 +347,9 @@ impl World {
                     let believed = self.believe_seen(known, nth)?;
                     ensure!(
                         !honest || !there || believed.to == claimed.to,
-                        "file {nth}: {} bytes are claimed, {} are durable", claimed.to, believed.to
+                        "file {nth}: {} bytes are claimed, {} are durable",
+                        claimed.to,
+                        believed.to
                     );
                     if there { believed.to } else { 0 }
                 }
@@ -353,7 +358,8 @@ impl World {
             lost += self.copied_between(nth, believed as usize, *completed as usize);
         }
         let ring = u64::from(self.plan.block_bytes) * u64::from(self.plan.slots);
-        let most = self.plan.interval_bytes + (ring + 2 * self.plan.unit_bytes as u64) * completed.len() as u64;
+        let most =
+            self.plan.interval_bytes + (ring + 2 * self.plan.unit_bytes as u64) * completed.len() as u64;
         let counts = honest && !crash.is_power_cut && self.plan.journal_room.is_none();
         ensure!(!counts || lost <= most, "{lost} bytes are to be copied again, of at most {most}");
         Ok(())
@@ -535,7 +541,8 @@ impl World {
             }
             if let Some(begun) = known.begun {
                 let mut base = belief.to as usize;
-                if self.has(Bug::GoesOnTooFar) && base + self.plan.unit_bytes <= self.sources[nth].bytes.len() {
+                if self.has(Bug::GoesOnTooFar) && base + self.plan.unit_bytes <= self.sources[nth].bytes.len()
+                {
                     base += self.plan.unit_bytes;
                 }
                 let inode = self.targets[nth].last().expect("it was found");
@@ -587,6 +594,7 @@ impl World {
             fill_blocks: true,
             filled_by_caller: false,
             visibility: Visibility::Fixed,
+            digesting: Digesting::Off,
             limit_bytes_per_s: None,
         });
         let digested = base / self.plan.unit_bytes;
@@ -601,13 +609,17 @@ impl World {
         if may_begin && self.rng.bool() {
             if self.rng.bool() {
                 match copying.pump.next_read(now) {
-                    Intake::Map { from } => copying.pump.mapped(self.extent(nth, copying.base, from as usize)),
+                    Intake::Map { from } => {
+                        copying.pump.mapped(self.extent(nth, copying.base, from as usize))
+                    }
                     Intake::Read(t) => copying.ops.push((false, t)),
                     _ => {}
                 }
             } else if let Outlet::Write(t) = copying.pump.next_write() {
                 copying.ops.push((true, t));
-                if self.has(Bug::CompleteTooEarly) && let Some(id) = copying.id {
+                if self.has(Bug::CompleteTooEarly)
+                    && let Some(id) = copying.id
+                {
                     let to = copying.base + t.offset as usize + t.len as usize;
                     self.tell(nth, &mut copying, id, to);
                 }
