@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use highwater::flow::{
-    Digesting, Holes, Intake, Length, Marks, Outlet, Pump, Shape, Side, Transfer, Visibility,
+    Digesting, Holes, Intake, Length, Marks, Outlet, Patience, Pump, Shape, Side, Transfer, Visibility,
 };
 
 mod machine;
@@ -70,6 +70,7 @@ fn shape(block_bytes: u32, slots: u16) -> Shape {
         visibility: Visibility::Ahead { step: SIZE_STEP },
         digesting: Digesting::Off,
         limit_bytes_per_s: None,
+        patience: Patience::default(),
     }
 }
 
@@ -82,10 +83,10 @@ fn run(shape: &Shape, completions: Completions) -> Pump {
         }
         complete(&mut submitted, completions, |transfer| pump.read(transfer, transfer.len, NOW));
         loop {
-            match pump.next_write() {
+            match pump.next_write(NOW) {
                 Outlet::Write(transfer) => submitted.push(transfer),
                 Outlet::Extend { .. } => {}
-                Outlet::Search { .. } | Outlet::Idle => break,
+                Outlet::Search { .. } | Outlet::Wait(_) | Outlet::Idle => break,
             }
         }
         complete(&mut submitted, completions, |transfer| pump.wrote(transfer, transfer.len, NOW));

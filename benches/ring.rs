@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use highwater::engine::{Choice, Edge, End, Engine, Flow, Ledger, Meter, Typed};
-use highwater::flow::{Digesting, Holes, Length, Marks, Pump, Shape, Side, Visibility};
+use highwater::flow::{Digesting, Holes, Length, Marks, Patience, Pump, Shape, Side, Visibility};
 use highwater::ring::{Arena, Buffer};
 use highwater::sys::{self, cancel::Cancel};
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
@@ -218,6 +218,7 @@ fn shape(block_bytes: u32, slots: u16, marks: Marks) -> Shape {
         visibility: Visibility::Fixed,
         digesting: Digesting::Off,
         limit_bytes_per_s: None,
+        patience: Patience::default(),
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use criterion::Criterion;
 use highwater::engine::{Choice, Edge, End, Engine, Flow, Ledger, Meter, Typed};
 use highwater::flow::{
-    Digesting, Holes, Intake, Length, Marks, Outlet, Pump, Shape, SharedLevel, Side, Visibility,
+    Digesting, Holes, Intake, Length, Marks, Outlet, Patience, Pump, Shape, SharedLevel, Side, Visibility,
 };
 use highwater::sys::cancel::Cancel;
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -59,7 +59,7 @@ fn file() -> File {
 fn decide(level: &Arc<SharedLevel>, marks: Marks) {
     let mut pump = Pump::under(shape(marks), Arc::clone(level));
     while !pump.is_finished() {
-        if let Outlet::Write(transfer) = pump.next_write() {
+        if let Outlet::Write(transfer) = pump.next_write(NOW) {
             pump.wrote(transfer, transfer.len, NOW);
         } else if let Intake::Read(transfer) = pump.next_read(NOW) {
             let n = FILE_BYTES.saturating_sub(transfer.offset).min(transfer.len.into());
@@ -105,5 +105,6 @@ fn shape(marks: Marks) -> Shape {
         visibility: Visibility::ByWrites,
         digesting: Digesting::Off,
         limit_bytes_per_s: None,
+        patience: Patience::default(),
     }
 }

@@ -8,7 +8,7 @@ use std::thread;
 
 use highwater::digest::{Collector, Root, UNIT_BYTES, Unit, zeros};
 use highwater::engine::{Choice, Edge, End, Engine, Flow, Ledger, Meter, Typed};
-use highwater::flow::{Digesting, Holes, Length, Marks, Pump, Shape, Side, Visibility};
+use highwater::flow::{Digesting, Holes, Length, Marks, Patience, Pump, Shape, Side, Visibility};
 use highwater::sys::cancel::Cancel;
 
 /// How the bytes go.
@@ -54,6 +54,7 @@ fn digest(
         visibility: Visibility::Fixed,
         digesting: if target.is_some() { Digesting::BeforeWrite } else { Digesting::InsteadOfWrite },
         limit_bytes_per_s: None,
+        patience: Patience::default(),
     };
     let cancel = Cancel::new().unwrap();
     let mut pieces = Pieces::new();

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use highwater::engine::{Choice, Edge, End, Engine, Flow, Ledger, Meter, Typed};
-use highwater::flow::{Digesting, Holes, Intake, Length, Marks, Pump, Shape, Side, Visibility};
+use highwater::flow::{Digesting, Holes, Intake, Length, Marks, Patience, Pump, Shape, Side, Visibility};
 use highwater::latency::Kind;
 use highwater::sys::cancel::Cancel;
 
@@ -107,6 +107,7 @@ fn shape(slots: u16, len: u64) -> Shape {
         visibility: Visibility::ByWrites,
         digesting: Digesting::Off,
         limit_bytes_per_s: None,
+        patience: Patience::default(),
     }
 }
 

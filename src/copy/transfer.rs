@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 use crate::engine::{Choice, End, Engine, Flow, error_of};
 use crate::error::{Cause, Error, Op};
-use crate::flow::{Digesting, Holes, Length, Pump, Shape, Side, Visibility};
+use crate::flow::{Digesting, Holes, Length, Patience, Pump, Shape, Side, Visibility};
 use crate::sys;
 use crate::sys::space::FileSystem;
 use crate::sys::stat::Kind;
@@ -321,5 +321,6 @@ pub(super) fn shape(
         },
         digesting: Digesting::Off,
         limit_bytes_per_s: run.job.limit_bytes_per_s,
+        patience: Patience::default(),
     }
 }

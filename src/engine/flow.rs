@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::flow::{Failure, Progress, Pump};
+use crate::flow::{Failure, Losses, Progress, Pump, Reason, Transfer, Verdict};
 use crate::latency::Kind;
 use crate::ring::Arena;
 use crate::sys::cancel::Cancel;
@@ -27,6 +27,20 @@ pub struct Flow<'d> {
     cancel: Cancel,
     ledger: Arc<Ledger>,
     digester: Option<Mutex<Digester<'d>>>,
+    hears: Option<&'d (dyn Fn(Hitch) + Sync)>,
+}
+
+/// A transfer that failed and is tried again.
+#[derive(Clone, Copy, Debug)]
+pub struct Hitch {
+    /// why, and which way it went
+    pub reason: Reason,
+    /// in the stream, in bytes
+    pub offset: u64,
+    /// how many times it has been tried again, this one included
+    pub attempt: u32,
+    /// in how long
+    pub pause: Duration,
 }
 
 /// What only one may touch at a time.
@@ -35,6 +49,10 @@ pub struct State {
     pub pump: Pump,
     /// what the meter was told
     shown: Progress,
+    losses: Losses,
+    retries: u64,
+    /// the highest attempt that was told of: reads, writes, writes without room
+    told: [u32; 3],
 }
 
 /// What a flow came to.
@@ -47,13 +65,23 @@ pub struct Finished {
     pub failure: Option<Failure>,
     /// somebody stopped it early
     pub cancelled: bool,
+    /// what could not be read and became zeros
+    pub losses: Losses,
+    /// how many times a transfer was tried again
+    pub retries: u64,
 }
 
 impl<'d> Flow<'d> {
     /// A flow at its start.
     pub fn new(pump: Pump, arena: &Arc<Arena>, cancel: &Cancel, ledger: &Arc<Ledger>) -> Flow<'d> {
         Flow {
-            state: Mutex::new(State { pump, shown: Progress::default() }),
+            state: Mutex::new(State {
+                pump,
+                shown: Progress::default(),
+                losses: Losses::default(),
+                retries: 0,
+                told: [0; 3],
+            }),
             arena: Arc::clone(arena),
             changed: Condvar::new(),
             wake: Notify::new(),
@@ -61,7 +89,15 @@ impl<'d> Flow<'d> {
             cancel: cancel.clone(),
             ledger: Arc::clone(ledger),
             digester: None,
+            hears: None,
         }
+    }
+
+    /// The same, and `hears` is told when a transfer is tried again: once for each attempt on each
+    /// side, however many blocks are in flight, and once where a target is full. It is not to wait for
+    /// anything.
+    pub fn hearing(self, hears: &'d (dyn Fn(Hitch) + Sync)) -> Flow<'d> {
+        Flow { hears: Some(hears), ..self }
     }
 
     /// The same, and this sees its bytes, where the pump's shape has them digested.
@@ -138,6 +174,27 @@ impl<'d> Flow<'d> {
         }
     }
 
+    /// What became of a transfer that failed.
+    pub(super) fn heed(&self, state: &mut State, transfer: Transfer, reason: Reason, verdict: Verdict) {
+        match verdict {
+            Verdict::Again { attempt, pause } => {
+                state.retries += 1;
+                let (nth, most) = match reason {
+                    Reason::Read(_) => (0, u32::MAX),
+                    Reason::Write(libc::ENOSPC | libc::EDQUOT) => (2, 1),
+                    _ => (1, u32::MAX),
+                };
+                let is_news = attempt > state.told[nth] && attempt <= most;
+                state.told[nth] = state.told[nth].max(attempt);
+                if let (true, Some(hears)) = (is_news, self.hears) {
+                    hears(Hitch { reason, offset: transfer.offset, attempt, pause });
+                }
+            }
+            Verdict::Lost(range) => state.losses.add(range),
+            Verdict::Narrowed | Verdict::Failed => {}
+        }
+    }
+
     /// Records an operation that began at `started` and has just ended.
     pub(super) fn record(&self, kind: Kind, started: Duration) {
         self.ledger.record(kind, started);
@@ -150,12 +207,15 @@ impl<'d> Flow<'d> {
         assert_eq!(state.pump.in_flight(), 0, "a flow ends with nothing in flight");
         state.pump.leave(now);
         self.publish(&mut state);
+        let losses = std::mem::take(&mut state.losses);
         let pump = &state.pump;
         Finished {
             progress: pump.progress(),
             completed_to: pump.completed_to(),
             failure: pump.failure(),
             cancelled: pump.is_cancelled(),
+            losses,
+            retries: state.retries,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! pump. No ring and no threads, so that a file costs little more than its read and its write.
 
 use std::os::fd::AsFd;
+use std::sync::MutexGuard;
 use std::time::Duration;
 
 use crate::flow::Transfer;
@@ -10,7 +11,7 @@ use crate::latency::Kind;
 use super::digest;
 use super::edge::{Edge, End};
 use super::flow::{Flow, State};
-use super::settle::{self, Read, Settled, Way};
+use super::settle::{self, Read, Settled, Way, Write};
 
 /// How long it may sleep before it looks whether the copy is cancelled.
 const NAP: Duration = Duration::from_millis(50);
@@ -27,32 +28,39 @@ pub(super) fn drive(flow: &Flow<'_>, source: &Edge, target: &End) {
         let openings = flow.ledger().openings();
         let mut state = flow.lock();
         flow.cancel_if_asked(&mut state);
-        let written = to.and_then(|to| Some((to, settle::next_write(flow, &mut state, to)?)));
-        if let Some((to, transfer)) = written {
-            carry_out(flow, &mut state, Way::Write, to, transfer);
-            continue;
-        }
+        let next = to.map(|to| (to, settle::next_write(flow, &mut state, to)));
+        let writable = match next {
+            Some((to, Write::Transfer(transfer))) => {
+                carry_out(flow, &mut state, Way::Write, to, transfer);
+                continue;
+            }
+            Some((_, Write::Wait(until))) => Some(until),
+            Some((_, Write::Idle)) | None => None,
+        };
         if digest::digest_here(flow, &mut state) {
             continue;
         }
-        match settle::next_read(flow, &mut state, source, target) {
-            Read::Transfer(transfer) => carry_out(flow, &mut state, Way::Read, source, transfer),
-            Read::Zeros => {}
-            Read::Wait(until) => {
-                drop(state);
-                std::thread::sleep(until.saturating_sub(flow.now()).min(NAP));
-            }
-            Read::Idle if state.pump.is_finished() => return,
-            Read::Idle if state.pump.is_starved() => {
+        match (settle::next_read(flow, &mut state, source, target), writable) {
+            (Read::Transfer(transfer), _) => carry_out(flow, &mut state, Way::Read, source, transfer),
+            (Read::Zeros, _) => {}
+            (Read::Wait(until), None) | (Read::Idle, Some(until)) => sleep(flow, state, until),
+            (Read::Wait(one), Some(other)) => sleep(flow, state, one.min(other)),
+            (Read::Idle, None) if state.pump.is_finished() => return,
+            (Read::Idle, None) if state.pump.is_starved() => {
                 // Zeros that were found and not written have told nobody yet.
                 flow.publish(&mut state);
                 drop(state);
                 flow.ledger().wait_opened(openings, NAP);
             }
             // What stopped reading (an error, a cancellation) may have left something to write.
-            Read::Idle => {}
+            (Read::Idle, None) => {}
         }
     }
+}
+
+fn sleep(flow: &Flow<'_>, state: MutexGuard<'_, State>, until: Duration) {
+    drop(state);
+    std::thread::sleep(until.saturating_sub(flow.now()).min(NAP));
 }
 
 fn carry_out(flow: &Flow<'_>, state: &mut State, way: Way, edge: &Edge, transfer: Transfer) {
@@ -71,7 +79,7 @@ fn carry_out(flow: &Flow<'_>, state: &mut State, way: Way, edge: &Edge, transfer
         let kind = if way == Way::Read { Kind::Read } else { Kind::Write };
         flow.ledger().record_at(kind, started, now);
     }
-    if settle::settle(&mut state.pump, edge, way, transfer, result, now) == Settled::NotReady {
+    if settle::settle(flow, state, edge, way, transfer, result, now) == Settled::NotReady {
         // Regular files are always ready; whatever says otherwise is asked again.
         let _ = crate::sys::stream::wait(edge.fd(transfer).as_fd(), way.events(), flow.cancel());
         state.pump.retry(transfer);

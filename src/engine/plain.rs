@@ -11,7 +11,7 @@ use crate::sys;
 
 use super::edge::{Edge, End};
 use super::flow::{Flow, State};
-use super::settle::{self, Read, Settled, Way};
+use super::settle::{self, Read, Settled, Way, Write};
 
 /// How long a thread may sleep before it looks whether the copy is cancelled.
 const NAP: Duration = Duration::from_millis(50);
@@ -52,7 +52,11 @@ impl Driver<'_, '_> {
             let openings = self.flow.ledger().openings();
             let (transfer, nap) = match way {
                 Way::Read => self.next_read(&mut state, edge),
-                Way::Write => (settle::next_write(self.flow, &mut state, edge), NAP),
+                Way::Write => match settle::next_write(self.flow, &mut state, edge) {
+                    Write::Transfer(transfer) => (Some(transfer), NAP),
+                    Write::Wait(until) => (None, self.nap(until)),
+                    Write::Idle => (None, NAP),
+                },
             };
             let Some(transfer) = transfer else {
                 self.flow.publish(&mut state);
@@ -81,7 +85,7 @@ impl Driver<'_, '_> {
             }
             state = self.flow.lock();
             self.flow.cancel_if_asked(&mut state);
-            if settle::settle(&mut state.pump, edge, way, transfer, result, now) == Settled::NotReady {
+            if settle::settle(self.flow, &mut state, edge, way, transfer, result, now) == Settled::NotReady {
                 drop(state);
                 // Ready, cancelled or failed: the next try tells.
                 let stream = edge.fd(transfer).as_fd();
@@ -94,6 +98,10 @@ impl Driver<'_, '_> {
         }
     }
 
+    fn nap(&self, until: Duration) -> Duration {
+        until.saturating_sub(self.flow.now()).min(NAP)
+    }
+
     fn sleep<'f>(&self, state: MutexGuard<'f, State>, nap: Duration) -> MutexGuard<'f, State> {
         let woken = self.flow.changed.wait_timeout(state, nap);
         woken.unwrap_or_else(PoisonError::into_inner).0
@@ -104,7 +112,7 @@ impl Driver<'_, '_> {
             match settle::next_read(self.flow, state, source, self.target) {
                 Read::Transfer(transfer) => return (Some(transfer), NAP),
                 Read::Zeros => self.flow.changed.notify_all(),
-                Read::Wait(until) => return (None, until.saturating_sub(self.flow.now()).min(NAP)),
+                Read::Wait(until) => return (None, self.nap(until)),
                 Read::Idle => return (None, NAP),
             }
         }

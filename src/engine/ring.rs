@@ -15,7 +15,7 @@ use crate::sys::cancel::Cancel;
 
 use super::edge::{Edge, End};
 use super::flow::{Flow, State};
-use super::settle::{self, Read, Settled, Way};
+use super::settle::{self, Read, Settled, Way, Write};
 
 /// Runs until the flow's pump is finished; inside [`Ring::block_on`].
 pub(super) async fn drive(ring: &Ring, flow: &Flow<'_>, source: &End, target: &End) {
@@ -79,28 +79,29 @@ impl Driver<'_, '_> {
 
     // ---- submit ----
 
+    /// Submits all there is; when there may be more, where nothing else happens before.
     fn submit(&mut self, state: &mut State) -> Option<Duration> {
-        if let End::Edge(target) = self.target {
-            self.submit_writes(state, target);
-        }
-        let End::Edge(source) = self.source else { return None };
-        loop {
+        let mut writable = self.submit_writes(state);
+        let End::Edge(source) = self.source else { return writable };
+        let readable = loop {
             match settle::next_read(self.flow, state, source, self.target) {
                 Read::Transfer(transfer) => self.start(Way::Read, source, transfer),
-                Read::Zeros => {
-                    if let End::Edge(target) = self.target {
-                        self.submit_writes(state, target);
-                    }
-                }
-                Read::Wait(until) => return Some(until),
-                Read::Idle => return None,
+                Read::Zeros => writable = self.submit_writes(state),
+                Read::Wait(until) => break Some(until),
+                Read::Idle => break None,
             }
-        }
+        };
+        readable.into_iter().chain(writable).min()
     }
 
-    fn submit_writes(&mut self, state: &mut State, target: &Edge) {
-        while let Some(transfer) = settle::next_write(self.flow, state, target) {
-            self.start(Way::Write, target, transfer);
+    fn submit_writes(&mut self, state: &mut State) -> Option<Duration> {
+        let End::Edge(target) = self.target else { return None };
+        loop {
+            match settle::next_write(self.flow, state, target) {
+                Write::Transfer(transfer) => self.start(Way::Write, target, transfer),
+                Write::Wait(until) => return Some(until),
+                Write::Idle => return None,
+            }
         }
     }
 
@@ -218,7 +219,7 @@ impl Driver<'_, '_> {
         if matches!(result, Ok(n) if n > 0) {
             self.flow.ledger().record_at(kind, started, now);
         }
-        if settle::settle(&mut state.pump, edge, way, transfer, result, now) == Settled::NotReady {
+        if settle::settle(self.flow, state, edge, way, transfer, result, now) == Settled::NotReady {
             let operation = self.ring.ready(edge.fd(transfer), way.events().bits());
             self.running.push(Running { what: What::Readiness, transfer, started, operation });
         }

@@ -4,10 +4,11 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::poll::PollFlags;
 
 use crate::error::{Cause, Error, Op};
-use crate::flow::{Extent, Failure, Intake, Outlet, Pump, Reason, Transfer};
+use crate::flow::{Extent, Failure, Intake, Outlet, Pump, Reason, Transfer, Trouble};
 use crate::ring::errno::{Class, classify};
 use crate::sys;
 
@@ -72,30 +73,44 @@ pub(super) fn next_read(flow: &Flow<'_>, state: &mut State, source: &Edge, targe
     }
 }
 
+/// What writing comes to next.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Write {
+    /// this is to be carried out
+    Transfer(Transfer),
+    /// nothing before then
+    Wait(Duration),
+    /// nothing before something else has happened
+    Idle,
+}
+
 /// The next write, likewise.
-pub(super) fn next_write(flow: &Flow<'_>, state: &mut State, target: &Edge) -> Option<Transfer> {
+pub(super) fn next_write(flow: &Flow<'_>, state: &mut State, target: &Edge) -> Write {
     loop {
-        match state.pump.next_write() {
-            Outlet::Write(transfer) => return Some(transfer),
+        match state.pump.next_write(flow.now()) {
+            Outlet::Write(transfer) => return Write::Transfer(transfer),
+            Outlet::Wait(until) => return Write::Wait(until),
             Outlet::Extend { size } => extend(&mut state.pump, target, size),
             Outlet::Search { slot, at, len } => {
                 let run = first_data(&flow.arena().buffer(slot), at, len);
                 state.pump.searched(slot, run, flow.now());
             }
-            Outlet::Idle => return None,
+            Outlet::Idle => return Write::Idle,
         }
     }
 }
 
 /// Tells the pump what became of a transfer.
 pub(super) fn settle(
-    pump: &mut Pump,
+    flow: &Flow<'_>,
+    state: &mut State,
     edge: &Edge,
     way: Way,
     transfer: Transfer,
     result: Result<u32, i32>,
     now: Duration,
 ) -> Settled {
+    let pump = &mut state.pump;
     let errno = match (result, way) {
         (Ok(n), Way::Read) => {
             pump.read(transfer, n, now);
@@ -114,9 +129,21 @@ pub(super) fn settle(
         Class::Refused if pump.retry_buffered(transfer) => {}
         Class::Refused if !transfer.direct && edge.clear_flags() => pump.retry(transfer),
         Class::Ours => panic!("operations use open descriptors and live buffers (errno {errno})"),
-        _ => pump.failed(transfer, reason(way, errno), now),
+        class => {
+            let reason = reason(way, errno);
+            let verdict = pump.troubled(transfer, reason, trouble(class), now);
+            flow.heed(state, transfer, reason, verdict);
+        }
     }
     Settled::Told
+}
+
+fn trouble(class: Class) -> Trouble {
+    match class {
+        Class::Fault => Trouble::Fault,
+        Class::Full => Trouble::Full,
+        _ => Trouble::Final,
+    }
 }
 
 fn reason(way: Way, errno: i32) -> Reason {
@@ -169,7 +196,9 @@ fn allocate(pump: &mut Pump, target: &Edge, from: u64) {
     }
     let base = target.base.unwrap_or(0);
     match sys::space::preallocate(target.file.as_fd(), base + from, len) {
-        Err(errno) if classify(errno as i32) == Class::Full => {
+        // The writes will be told so as well, and wait.
+        Err(Errno::ENOSPC | Errno::EDQUOT) if pump.shape().patience.waits_for_room => {}
+        Err(errno) if matches!(classify(errno as i32), Class::Full | Class::TooLarge) => {
             pump.fail(Failure { offset: from, reason: Reason::Allocate(errno as i32) });
         }
         _ => {}

@@ -120,7 +120,7 @@ impl Pump {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::{Digesting, Holes, Length, Marks, Outlet, Shape, Side, Visibility};
+    use crate::flow::{Digesting, Holes, Length, Marks, Outlet, Patience, Shape, Side, Visibility};
 
     fn pump(high: u64, slots: u16) -> Pump {
         Pump::new(Shape {
@@ -138,6 +138,7 @@ mod tests {
             visibility: Visibility::ByWrites,
             digesting: Digesting::Off,
             limit_bytes_per_s: None,
+            patience: Patience::default(),
         })
     }
 
@@ -157,13 +158,13 @@ mod tests {
     fn small_chunks_gather_while_the_target_is_busy() {
         let mut pump = pump(40, 4);
         assert_eq!(put(&mut pump, 3), 3);
-        let Outlet::Write(first) = pump.next_write() else { panic!("what there is goes out") };
+        let Outlet::Write(first) = pump.next_write(NOW) else { panic!("what there is goes out") };
         assert_eq!((first.offset, first.len), (0, 3));
         assert_eq!(put(&mut pump, 3) + put(&mut pump, 4), 7);
-        assert_eq!(pump.next_write(), Outlet::Idle, "one at a time");
+        assert_eq!(pump.next_write(NOW), Outlet::Idle, "one at a time");
         assert_eq!(pump.in_flight_bytes(), 10);
         pump.wrote(first, 3, NOW);
-        let Outlet::Write(second) = pump.next_write() else { panic!("the gathered block goes out") };
+        let Outlet::Write(second) = pump.next_write(NOW) else { panic!("the gathered block goes out") };
         assert_eq!((second.offset, second.len), (3, 7));
         pump.wrote(second, 7, NOW);
         pump.finish();
@@ -180,7 +181,7 @@ mod tests {
         assert!(pump.is_held());
         for held_before in [true, true, true] {
             assert_eq!(pump.is_held(), held_before);
-            let Outlet::Write(t) = pump.next_write() else { panic!("a full block goes out") };
+            let Outlet::Write(t) = pump.next_write(NOW) else { panic!("a full block goes out") };
             pump.wrote(t, t.len, NOW);
         }
         assert!(!pump.is_held(), "drained to the low-water mark of 0");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::extents::{Extent, Next};
 use super::pump::Pump;
-use super::shape::{Digesting, Length};
+use super::shape::{Digesting, Length, Shape};
 use super::slot::{Slot, State};
 use super::steps::{Failure, Intake, Reason, Transfer};
 
@@ -14,9 +14,23 @@ impl Pump {
         if self.shape.filled_by_caller || self.source_is_busy() {
             return Intake::Idle;
         }
-        if let Some(slot) = self.read_to_continue() {
+        let ready = self.incomplete().find(|id| self.slots[usize::from(*id)].trials.is_due(now));
+        if let Some(slot) = ready {
             return self.submit_read(slot);
         }
+        let Some(due) = self.incomplete().map(|id| self.slots[usize::from(id)].trials.due()).min() else {
+            return self.admit_next(now);
+        };
+        // Others go on meanwhile, where there may be others.
+        match if self.is_read_in_order() { Intake::Idle } else { self.admit_next(now) } {
+            Intake::Idle => Intake::Wait(due),
+            Intake::Wait(at) => Intake::Wait(at.min(due)),
+            next => next,
+        }
+    }
+
+    /// The next block of the source, where one may be admitted.
+    fn admit_next(&mut self, now: Duration) -> Intake {
         if self.closed {
             return Intake::Idle;
         }
@@ -27,7 +41,9 @@ impl Pump {
                 if matches!(self.shape.length, Length::Expected(_)) && !self.extents.is_open_ended() =>
             {
                 self.extents.open_end();
-                return self.next_read(now);
+                // From here on one read is made after the other.
+                let waits = self.reads_in_flight > 0 || self.incomplete().next().is_some();
+                return if waits { Intake::Idle } else { self.admit_next(now) };
             }
             Next::Done => {
                 self.closed = true;
@@ -56,30 +72,36 @@ impl Pump {
 
     /// An ordered source takes one operation at a time, and so does one whose end is not known.
     fn source_is_busy(&self) -> bool {
-        let one_at_a_time = self.shape.source.ordered || self.extents.is_open_ended();
-        let depth = if one_at_a_time { 1 } else { self.shape.source.depth };
+        let depth = if self.is_read_in_order() { 1 } else { self.shape.source.depth };
         self.reads_in_flight >= depth
     }
 
-    fn read_to_continue(&self) -> Option<u16> {
-        let waits = |slot: &u16| {
-            let slot = &self.slots[usize::from(*slot)];
-            slot.state == State::Reading { submitted: false } && slot.offset < self.source_limit
-        };
-        match self.writes_go_on() {
-            true => self.order.iter().copied().find(waits),
-            false => None,
-        }
+    fn is_read_in_order(&self) -> bool {
+        self.shape.source.ordered || self.extents.is_open_ended()
+    }
+
+    /// The blocks whose reading is to be continued, once that is due.
+    fn incomplete(&self) -> impl Iterator<Item = u16> {
+        let goes_on = self.writes_go_on();
+        self.order.iter().copied().filter(move |id| {
+            let slot = &self.slots[usize::from(*id)];
+            let waits = slot.state == State::Reading { submitted: false };
+            goes_on && waits && slot.offset < self.source_limit
+        })
     }
 
     fn submit_read(&mut self, id: u16) -> Intake {
         self.reads_in_flight += 1;
-        let align = self.shape.source.align;
+        let Shape { source, block_bytes, patience, .. } = &self.shape;
         let slot = &mut self.slots[usize::from(id)];
-        let part = slot.begin_read(align, self.shape.block_bytes);
+        let lost = slot.trials.lost();
+        let part = match lost {
+            Some(lost) => slot.begin_lost(lost),
+            None => slot.begin_read(source.align, *block_bytes, slot.read_to(patience.zero_fill)),
+        };
         let offset = slot.offset + u64::from(part.at);
         let transfer = Transfer { slot: id, offset, at: part.at, len: part.len, direct: part.direct };
-        match slot.zeros {
+        match slot.zeros || lost.is_some() {
             true => Intake::Zero(transfer),
             false => Intake::Read(transfer),
         }
@@ -99,6 +121,7 @@ impl Pump {
         assert!(n <= transfer.len, "a read brings at most what was asked for");
         self.reads_in_flight -= 1;
         let more = slot.read(n, transfer.direct);
+        slot.moved_on();
         let (filled, want, end) = (slot.filled, slot.want, slot.end());
         if !more {
             return self.source_ended(transfer.slot, end, now);

@@ -9,16 +9,19 @@ use super::slot::State;
 use super::steps::{Outlet, Reason, Transfer};
 
 impl Pump {
-    /// What the writing side is to do now.
-    pub fn next_write(&mut self) -> Outlet {
+    /// What the writing side is to do at `now`.
+    pub fn next_write(&mut self, now: Duration) -> Outlet {
         let depth = if self.shape.target.ordered { 1 } else { self.shape.target.depth };
         if !self.writes_go_on() || self.writes_in_flight >= depth {
             return Outlet::Idle;
         }
         self.seal_if_waited_for();
         let candidates = if self.shape.target.ordered { 1 } else { self.order.len() };
-        let ready = (0..candidates.min(self.order.len())).find(|&nth| self.may_write(nth));
-        let Some(nth) = ready else { return Outlet::Idle };
+        let ready = (0..candidates.min(self.order.len())).filter(|&nth| self.may_write(nth));
+        let trials = |nth: usize| &self.slots[usize::from(self.order[nth])].trials;
+        let Some(nth) = ready.clone().find(|&nth| trials(nth).is_due(now)) else {
+            return ready.map(|nth| trials(nth).due()).min().map_or(Outlet::Idle, Outlet::Wait);
+        };
         let id = self.order[nth];
         let slot = &self.slots[usize::from(id)];
         if slot.state == (State::Read { searched: false }) {
@@ -96,6 +99,7 @@ impl Pump {
         assert!(n <= transfer.len, "a write takes at most what it was given");
         self.writes_in_flight -= 1;
         slot.wrote(n, transfer.direct, align);
+        slot.moved_on();
         if slot.window.is_empty() {
             match find_zeros && slot.window.end < slot.filled {
                 true => slot.state = State::Read { searched: false },

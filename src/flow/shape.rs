@@ -2,6 +2,7 @@
 
 use super::extents::Holes;
 use super::marks::Marks;
+use super::patience::Patience;
 
 /// One end of the pump.
 #[derive(Clone, Copy, Debug)]
@@ -94,4 +95,6 @@ pub struct Shape {
     pub digesting: Digesting,
     /// bytes a second, at most
     pub limit_bytes_per_s: Option<u64>,
+    /// with what fails
+    pub patience: Patience,
 }

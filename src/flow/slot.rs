@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use super::patience::Trials;
+
 /// What a slot does now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -42,6 +44,8 @@ pub(super) struct Slot {
     pub window: Range<u32>,
     /// holds zeros that need not be read
     pub zeros: bool,
+    /// what it has met
+    pub trials: Trials,
     /// where the operation in flight began
     submitted_at: u32,
     /// direct I/O moved nothing on: the rest goes through the page cache
@@ -57,6 +61,7 @@ impl Slot {
             filled: 0,
             window: 0..0,
             zeros: false,
+            trials: Trials::default(),
             submitted_at: 0,
             buffered: false,
         }
@@ -90,13 +95,15 @@ impl Slot {
     /// want 10,000, align 512, 3,000 have come: 3,000 = 5 * 512 + 440
     /// read again from 2,560, for 7,680 = 15 * 512 (10,240 - 2,560); what comes past 10,000 is not ours
     /// ```
-    pub fn begin_read(&mut self, align: u32, capacity: u32) -> Part {
+    ///
+    /// It goes as far as `most`, which is what is wanted, or less where that could not be read.
+    pub fn begin_read(&mut self, align: u32, capacity: u32, most: u32) -> Part {
         let back = self.filled - self.filled % align.max(1);
-        let to = self.want.next_multiple_of(align.max(1));
+        let to = most.next_multiple_of(align.max(1));
         let direct = self.aligned(back, align) && to <= capacity;
         let part = match direct {
             true => Part { at: back, len: to - back, direct },
-            false => Part { at: self.filled, len: self.want - self.filled, direct },
+            false => Part { at: self.filled, len: most - self.filled, direct },
         };
         self.submitted_at = part.at;
         self.state = State::Reading { submitted: true };
@@ -118,6 +125,13 @@ impl Slot {
         let again = direct && n > 0 && !self.buffered;
         self.buffered |= again;
         again
+    }
+
+    /// The next so many bytes are filled with zeros, as they can't be read.
+    pub fn begin_lost(&mut self, lost: u32) -> Part {
+        self.submitted_at = self.filled;
+        self.state = State::Reading { submitted: true };
+        Part { at: self.filled, len: lost, direct: false }
     }
 
     /// The read in flight failed: where it began, anything may be in the buffer now.
@@ -187,7 +201,7 @@ mod tests {
             while slot.filled < want {
                 ops += 1;
                 prop_assert!(ops < 200);
-                let part = slot.begin_read(align, capacity);
+                let part = slot.begin_read(align, capacity, want);
                 prop_assert!(part.at + part.len <= capacity && part.len > 0 && part.at <= slot.filled);
                 if part.direct {
                     prop_assert_eq!((part.at % align, part.len % align), (0, 0));

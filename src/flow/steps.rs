@@ -11,7 +11,7 @@ pub enum Intake {
         /// in bytes
         from: u64,
     },
-    /// read, tell [`Pump::read`](super::Pump::read), [`Pump::retry`](super::Pump::retry) or [`Pump::failed`](super::Pump::failed)
+    /// read, tell [`Pump::read`](super::Pump::read), [`Pump::retry`](super::Pump::retry) or [`Pump::troubled`](super::Pump::troubled)
     Read(Transfer),
     /// fill the slot's buffer with zeros up to `len`, tell [`Pump::read`](super::Pump::read)
     Zero(Transfer),
@@ -38,8 +38,10 @@ pub enum Outlet {
         /// in bytes
         len: u32,
     },
-    /// write, tell [`Pump::wrote`](super::Pump::wrote), [`Pump::retry`](super::Pump::retry) or [`Pump::failed`](super::Pump::failed)
+    /// write, tell [`Pump::wrote`](super::Pump::wrote), [`Pump::retry`](super::Pump::retry) or [`Pump::troubled`](super::Pump::troubled)
     Write(Transfer),
+    /// ask again at this time, or after a completion
+    Wait(Duration),
     /// ask again after a completion
     Idle,
 }

@@ -11,11 +11,17 @@ pub enum Class {
     Refused,
     /// withdrawn on our own demand
     Cancelled,
-    /// no room: disk, quota or size limit
+    /// no room: disk or quota
     Full,
+    /// past a limit on a file's size
+    TooLarge,
     /// nobody reads the other end
     Gone,
-    /// the device or the server below failed
+    /// the device or the server below failed this transfer: another try, or another range, may do. What
+    /// the block layer makes of a bad sector, of a link or a command that failed (blk_status_to_errno),
+    /// and what a file system makes of a bad checksum
+    Fault,
+    /// the device or the server is gone, or what is on it is broken
     Device,
     /// only a bug of ours brings it: a bad descriptor or a bad buffer
     Ours,
@@ -31,14 +37,12 @@ pub fn classify(errno: i32) -> Class {
         libc::EAGAIN => Class::NotReady,
         libc::EINVAL | libc::EOPNOTSUPP => Class::Refused,
         libc::ECANCELED => Class::Cancelled,
-        libc::ENOSPC | libc::EDQUOT | libc::EFBIG => Class::Full,
+        libc::ENOSPC | libc::EDQUOT => Class::Full,
+        libc::EFBIG => Class::TooLarge,
         libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN => Class::Gone,
-        libc::EIO | libc::ENXIO | libc::ENODEV | libc::EREMOTEIO | libc::ENODATA | libc::EILSEQ => {
-            Class::Device
-        }
-        libc::ETIMEDOUT | libc::ESTALE | libc::EUCLEAN | libc::ENOLINK | libc::EBADE | libc::EBADMSG => {
-            Class::Device
-        }
+        libc::EIO | libc::ENODATA | libc::EREMOTEIO | libc::EILSEQ => Class::Fault,
+        libc::ETIMEDOUT | libc::ENOLINK | libc::EBADMSG => Class::Fault,
+        libc::ENXIO | libc::ENODEV | libc::ESTALE | libc::EUCLEAN | libc::EBADE => Class::Device,
         libc::EBADF | libc::EFAULT => Class::Ours,
         _ => Class::Other,
     }

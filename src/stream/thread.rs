@@ -9,7 +9,7 @@ use nix::errno::Errno;
 
 use crate::engine::{Choice, Edge, End, Engine, Flow, Ledger, Meter, Typed};
 use crate::error::{Cause, Error, Op};
-use crate::flow::{Digesting, Holes, Length, Pump, Shape, Side, Visibility};
+use crate::flow::{Digesting, Holes, Length, Patience, Pump, Shape, Side, Visibility};
 use crate::sys;
 use crate::sys::cancel::Cancel;
 use crate::sys::stat::{Kind, Stat};
@@ -137,5 +137,6 @@ fn shape(engine: &Engine, marks: crate::flow::Marks, opened: &Opened, direction:
         visibility: Visibility::Fixed,
         digesting: Digesting::Off,
         limit_bytes_per_s: None,
+        patience: Patience::default(),
     }
 }

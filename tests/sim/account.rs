@@ -36,6 +36,13 @@ pub struct Account {
     /// direct reading brought nothing new or was refused
     pub buffered: bool,
     pub zeros: bool,
+    /// how many times it has been tried again since anything moved, and when it may be
+    pub attempts: u32,
+    pub not_before_ns: u64,
+    /// it could not be read in one piece
+    pub narrowed: bool,
+    /// so many bytes are to become zeros
+    pub lost: Option<u32>,
 }
 
 pub const FREE: Account = Account {
@@ -47,6 +54,10 @@ pub const FREE: Account = Account {
     realigns: false,
     buffered: false,
     zeros: false,
+    attempts: 0,
+    not_before_ns: 0,
+    narrowed: false,
+    lost: None,
 };
 
 /// Of the slot's buffer, and at its place in the stream.

@@ -3,10 +3,11 @@
 
 use std::ops::Range;
 
-use highwater::flow::{Digesting, Failure, Reason, Transfer};
+use highwater::flow::{Digesting, Failure, Reason, Transfer, Trouble, Verdict};
 
 use crate::op::{Kind, Outcome};
 use crate::subject::Bug;
+use crate::trials::trouble;
 use crate::world::World;
 use crate::{Check, ensure};
 
@@ -20,10 +21,11 @@ impl World {
         let op = self.ops.swap_remove(nth);
         self.note(|| format!("done   {:?} {:?}: {outcome:?}", op.kind, op.transfer));
         match op.kind {
-            Kind::Read => self.complete_read(op.transfer, outcome),
+            Kind::Read => self.complete_read(op.transfer, outcome)?,
             Kind::Zero => {
                 let (t, now) = (op.transfer, self.now());
-                self.buffer(t.slot, t.at..t.at + t.len).fill(0);
+                let zero = if self.subject.has(Bug::LostNotZeroed) { POISON } else { 0 };
+                self.buffer(t.slot, t.at..t.at + t.len).fill(zero);
                 self.model.read_done(t, t.len);
                 self.subject.read(t, t.len, now);
             }
@@ -76,7 +78,22 @@ impl World {
         Ok(())
     }
 
-    fn complete_read(&mut self, t: Transfer, outcome: Outcome) {
+    /// What was lost is zeros from now on, for the checks as well.
+    fn fails(&mut self, t: Transfer, reason: Reason, trouble: Trouble) -> Check {
+        let verdict = self.subject.troubled(t, reason, trouble, self.now());
+        self.note(|| format!("judged {verdict:?}"));
+        self.pauses += u64::from(matches!(verdict, Verdict::Again { .. }));
+        self.model.judged(t, reason, &verdict, self.now_ns)?;
+        if let Verdict::Lost(range) = verdict {
+            // A source that was told to be longer than it is may be bad where it ends.
+            let bytes = &mut self.source.bytes;
+            bytes.resize(bytes.len().max(range.end as usize), 0);
+            bytes[range.start as usize..range.end as usize].fill(0);
+        }
+        Ok(())
+    }
+
+    fn complete_read(&mut self, t: Transfer, outcome: Outcome) -> Check {
         let now = self.now();
         if !matches!(outcome, Outcome::Interrupted | Outcome::DirectRefused) {
             self.buffer(t.slot, t.at..t.at + t.len).fill(POISON);
@@ -91,8 +108,7 @@ impl World {
                 assert!(self.subject.pump.retry_buffered(t), "a direct read can fall back");
             }
             Outcome::Fails(errno) => {
-                self.model.failed(t, Reason::Read(errno));
-                self.subject.failed(t, Reason::Read(errno), now);
+                return self.fails(t, Reason::Read(errno), trouble(errno));
             }
             Outcome::Full | Outcome::Short(_) | Outcome::Nothing => {
                 let most = if let Outcome::Short(n) = outcome { n } else { t.len };
@@ -105,6 +121,7 @@ impl World {
                 self.subject.read(t, n, now);
             }
         }
+        Ok(())
     }
 
     /// Of the last operation in the list, which it leaves.
@@ -135,8 +152,7 @@ impl World {
                 assert!(self.subject.pump.retry_buffered(t), "a direct write can fall back");
             }
             Outcome::Fails(errno) => {
-                self.model.failed(t, Reason::Write(errno));
-                self.subject.failed(t, Reason::Write(errno), now);
+                self.fails(t, Reason::Write(errno), trouble(errno))?;
             }
             Outcome::Nothing => {
                 self.model.failed(t, Reason::WriteZero);

@@ -25,6 +25,7 @@ pub struct Driver<'a> {
     writer_idle: bool,
     digester_idle: bool,
     reader_waits_until: Option<u64>,
+    writer_waits_until: Option<u64>,
     /// virtual time in which nothing was in flight
     paced_ns: u64,
     given: u64,
@@ -52,6 +53,7 @@ impl<'a> Driver<'a> {
             writer_idle: false,
             digester_idle: false,
             reader_waits_until: None,
+            writer_waits_until: None,
             paced_ns: 0,
             given: 0,
             ended: false,
@@ -78,9 +80,13 @@ impl<'a> Driver<'a> {
 
     /// Nothing is in flight, nobody has anything to do, and no time is waited for.
     pub fn is_stuck(&self) -> bool {
-        let idle =
-            self.reader_idle && self.writer_idle && self.digester_idle && self.reader_waits_until.is_none();
+        let idle = self.reader_idle && self.writer_idle && self.digester_idle;
+        let idle = idle && self.waits_until().is_none();
         idle && self.world.ops.is_empty() && !self.world.subject.is_finished()
+    }
+
+    fn waits_until(&self) -> Option<u64> {
+        self.reader_waits_until.into_iter().chain(self.writer_waits_until).min()
     }
 
     pub fn reader_is_idle(&self) -> bool {
@@ -110,7 +116,8 @@ impl<'a> Driver<'a> {
 
     /// Whoever had nothing to do asks again.
     pub fn something_changed(&mut self) {
-        (self.reader_idle, self.writer_idle, self.reader_waits_until) = (false, false, None);
+        (self.reader_idle, self.writer_idle) = (false, false);
+        (self.reader_waits_until, self.writer_waits_until) = (None, None);
         self.digester_idle = false;
     }
 
@@ -137,7 +144,7 @@ impl<'a> Driver<'a> {
     }
 
     fn ask_writes(&mut self) -> Check {
-        self.writer_idle = false;
+        (self.writer_idle, self.writer_waits_until) = (false, None);
         while !self.writer_idle {
             self.ask_write()?;
             if self.world.ops.last().is_some_and(|op| is_question(op.kind)) {
@@ -201,7 +208,8 @@ impl<'a> Driver<'a> {
         match self.world.ask_write()? {
             // What a caller gathered may have been sealed by the question.
             Asked::Idle => (self.writer_idle, self.digester_idle) = (true, false),
-            _ => self.begun(self.plan.write_ns),
+            Asked::Until(at) => (self.writer_idle, self.writer_waits_until) = (true, Some(at)),
+            Asked::Begun => self.begun(self.plan.write_ns),
         }
         Ok(())
     }
@@ -228,7 +236,7 @@ impl<'a> Driver<'a> {
     /// What is due first completes, or time goes on to when the pace lets the reader go on.
     fn complete_next(&mut self) -> Check {
         let first = (0..self.world.ops.len()).min_by_key(|nth| self.world.ops[*nth].due_ns);
-        match (first, self.reader_waits_until) {
+        match (first, self.waits_until()) {
             (None, None) => Ok(()),
             (None, Some(at)) => {
                 ensure!(at > self.world.now_ns, "waits for a time that has passed");
@@ -271,22 +279,33 @@ impl<'a> Driver<'a> {
         }
         let faults = self.plan.faults;
         let rng = &mut self.rng;
-        let mut happens = |chance: u32| chance > 0 && rng.u32(0..1024) < chance;
+        let happens = |rng: &mut Rng, chance: u32| chance > 0 && rng.u32(0..1024) < chance;
         match kind {
             Kind::Map { .. } | Kind::Search { .. } | Kind::Zero | Kind::Digest => Outcome::Full,
+            Kind::Read if self.world.source.bad_in(t.offset, t.len).is_some() => {
+                let bad = self.world.source.bad_in(t.offset, t.len).expect("it was just found");
+                match (bad - t.offset) as u32 {
+                    before if before > 0 && rng.bool() => Outcome::Short(before),
+                    _ => Outcome::Fails(libc::EIO),
+                }
+            }
             Kind::Extend { size } => match self.plan.target_room {
                 Some((room, libc::EFBIG)) if size > room => Outcome::Fails(libc::EFBIG),
-                _ if happens(faults.extend_fails) => Outcome::Fails(libc::EIO),
+                _ if happens(rng, faults.extend_fails) => Outcome::Fails(libc::EIO),
                 _ => Outcome::Full,
             },
-            Kind::Read | Kind::Write if happens(faults.interrupted) => Outcome::Interrupted,
-            Kind::Read | Kind::Write if t.direct && happens(faults.direct_refused) => Outcome::DirectRefused,
-            Kind::Read if happens(faults.read_fails) => Outcome::Fails(libc::EIO),
-            Kind::Write if happens(faults.write_fails) => Outcome::Fails(libc::EIO),
-            Kind::Write if happens(faults.write_of_nothing) => Outcome::Nothing,
+            Kind::Read | Kind::Write if happens(rng, faults.interrupted) => Outcome::Interrupted,
+            Kind::Read | Kind::Write if t.direct && happens(rng, faults.direct_refused) => {
+                Outcome::DirectRefused
+            }
+            Kind::Read if happens(rng, faults.read_fails) => Outcome::Fails(some_fault(rng)),
+            Kind::Write if happens(rng, faults.write_fails) => Outcome::Fails(some_fault(rng)),
+            Kind::Write if happens(rng, faults.write_of_nothing) => Outcome::Nothing,
             Kind::Read | Kind::Write => {
-                let short = happens(faults.short);
-                let most = match self.plan.target_room {
+                let short = happens(rng, faults.short);
+                let has_room = self.world.now_ns >= self.plan.room_comes_ns;
+                let missing = |room: &(u64, i32)| room.1 != libc::ENOSPC || !has_room;
+                let most = match self.plan.target_room.filter(missing) {
                     Some((room, errno)) if kind == Kind::Write && t.offset + u64::from(t.len) > room => {
                         match room.saturating_sub(t.offset) as u32 {
                             0 => return Outcome::Fails(errno),
@@ -303,6 +322,10 @@ impl<'a> Driver<'a> {
             }
         }
     }
+}
+
+fn some_fault(rng: &mut Rng) -> i32 {
+    if rng.u32(0..4) == 0 { libc::ENXIO } else { libc::EIO }
 }
 
 /// Answered by the driver itself, not by the ring.

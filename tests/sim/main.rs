@@ -4,13 +4,14 @@
 //!
 //! **The source** is bytes with data and holes. A read may come back short by any number of bytes,
 //! be interrupted (EINTR, EAGAIN) before it moved anything, be refused for being direct (EINVAL) or
-//! fail for good (EIO); until it completes its buffer may hold anything. The source may shrink or
+//! fail: once (EIO), for good (ENXIO), or wherever it touches a bad range (EIO, or short up to there);
+//! until it completes its buffer may hold anything. The source may shrink or
 //! grow at any step, and may have been longer or shorter than told from the beginning. What was
 //! data keeps its bytes.
 //!
 //! **The target** is bytes and a visible size, over what was there before. Writes may come back
 //! short, stopping inside a sector, be interrupted, refused for being direct, take nothing, or fail
-//! (EIO; ENOSPC and EFBIG from a certain byte on, after a short one up to it). Part of a write may
+//! (EIO; ENOSPC and EFBIG from a certain byte on, after a short one up to it; room may come). Part of a write may
 //! have reached the target long before its completion, and where it fails. Setting the size may fail.
 //!
 //! **Time** is virtual. Operations complete in any order and after any delay, one at a time on a
@@ -29,7 +30,8 @@
 //!
 //! [`model`] keeps its own account of every slot and holds each transfer against it; [`world`] looks
 //! at level, operations and completed bytes after every step; [`target`] compares each byte that
-//! arrives with the source's and is killed at every step; [`verdict`] judges the end. Where pumps
+//! arrives with the source's and is killed at every step; [`trials`] judges what the pump makes of
+//! failures, so that zeros stand for what was refused and for nothing else; [`verdict`] judges the end. Where pumps
 //! share a level, [`company`] adds them up after every step and lets nobody wait for ever.
 //!
 //! `HIGHWATER_SIM_SEEDS=N` runs N seeds, `HIGHWATER_SIM_SEED=S` replays one and tells every event.
@@ -50,6 +52,7 @@ mod plan;
 mod source;
 mod subject;
 mod target;
+mod trials;
 mod verdict;
 mod world;
 

@@ -107,7 +107,9 @@ impl Model {
         let slot = &mut self.slots[usize::from(t.slot)];
         ensure!(slot.phase == Phase::Wanting, "{t:?}: read into a slot that is {:?}", slot.phase);
         ensure!(slot.offset < self.read_limit, "{t:?}: read behind a failure");
-        ensure!(slot.zeros == zeros, "{t:?}: data and hole mixed");
+        let lost = slot.lost.take();
+        ensure!(lost.is_none_or(|len| zeros && t.len == len), "{t:?}: not what is lost, {lost:?} bytes");
+        ensure!(slot.zeros == zeros || lost.is_some(), "{t:?}: data and hole mixed");
         inside(t, slot.offset, self.shape.block_bytes)?;
         let asked = t.at + t.len;
         match t.direct {
@@ -157,6 +159,7 @@ impl Model {
         let reached = (t.at + n).min(slot.want);
         let new = reached > slot.filled;
         slot.filled = reached;
+        slot.attempts = 0;
         if slot.filled == slot.want {
             self.full(t.slot);
         } else if !new && t.direct && n > 0 {

@@ -70,6 +70,7 @@ impl Model {
         self.writes -= 1;
         let slot = &mut self.slots[usize::from(t.slot)];
         slot.window.start = t.at + n;
+        slot.attempts = 0;
         slot.realigns = t.direct && n < t.len;
         slot.phase = Phase::Full { searched: true };
         if slot.window.is_empty() {

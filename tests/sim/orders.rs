@@ -1,7 +1,7 @@
 //! Every order in which up to four blocks can complete, with up to two faults anywhere: a small
 //! world is cloned at each choice, so what is tried is tried on the very same pump.
 
-use highwater::flow::{Digesting, Holes, Length, Marks, Shape, Side, Visibility};
+use highwater::flow::{Digesting, Holes, Length, Marks, Patience, Shape, Side, Visibility};
 
 use crate::op::{Asked, Kind, Outcome};
 use crate::plan::{Faults, Interleaving, Plan};
@@ -52,6 +52,7 @@ fn plan(name: &str, blocks: u64, slots: u16) -> Plan {
             _ => Digesting::Off,
         },
         limit_bytes_per_s: None,
+        patience: Patience::default(),
     };
     Plan {
         seed: 7,
@@ -63,7 +64,9 @@ fn plan(name: &str, blocks: u64, slots: u16) -> Plan {
         cancel_at_step: None,
         interleaving: Interleaving::Ring,
         faults: Faults::default(),
+        bad: Vec::new(),
         target_room: None,
+        room_comes_ns: 0,
         grain_bytes: 1,
         chunk_bytes: 1,
         taken_by_caller: false,

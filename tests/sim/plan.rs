@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use fastrand::Rng;
-use highwater::flow::{Digesting, Holes, Length, Marks, Shape, Side, Visibility};
+use highwater::flow::{Digesting, Holes, Length, Marks, Patience, Shape, Side, Visibility};
 
 /// Everything about one run but the order of events, which the same seed draws as it goes.
 #[derive(Clone, Debug)]
@@ -21,8 +21,12 @@ pub struct Plan {
     pub cancel_at_step: Option<u64>,
     pub interleaving: Interleaving,
     pub faults: Faults,
+    /// what can't be read, however often it is tried
+    pub bad: Vec<Range<u64>>,
     /// the target takes no byte from here on, and says so with this errno
     pub target_room: Option<(u64, i32)>,
+    /// until then, where it is room that is missing
+    pub room_comes_ns: u64,
     /// a search for zeros sees units of so many bytes
     pub grain_bytes: u32,
     /// where the caller fills the blocks: chunks of up to so many bytes
@@ -96,6 +100,8 @@ impl Plan {
             cancel_at_step: (rng.u32(0..8) == 0).then(|| rng.u64(0..150)),
             interleaving: if rng.bool() { Interleaving::Ring } else { Interleaving::Threads },
             faults,
+            bad: if rng.u32(0..4) == 0 { runs(&mut rng, source_bytes, align.max(4)) } else { Vec::new() },
+            room_comes_ns: rng.u64(0..5_000_000_000),
             target_room: (rng.u32(0..12) == 0)
                 .then(|| (rng.u64(0..=source_bytes), if rng.bool() { libc::ENOSPC } else { libc::EFBIG })),
             grain_bytes: if rng.bool() { align } else { rng.u32(1..=16) },
@@ -190,6 +196,13 @@ fn some_shape(rng: &mut Rng, block: u32, align: u32, source_bytes: u64) -> Shape
             let most = 1 << rng.u32(4..30);
             rng.u64(1..=most)
         }),
+        patience: Patience {
+            retries: if rng.bool() { rng.u32(0..5) } else { 0 },
+            waits_for_room: rng.bool(),
+            zero_fill: rng
+                .bool()
+                .then(|| (block / 32).max(1).next_multiple_of(source.align) << rng.u32(0..3)),
+        },
     }
 }
 

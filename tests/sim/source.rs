@@ -11,6 +11,7 @@ pub struct Source {
     /// of which there are so many now
     pub len: u64,
     holes: Vec<std::ops::Range<u64>>,
+    bad: Vec<std::ops::Range<u64>>,
 }
 
 impl Source {
@@ -23,7 +24,7 @@ impl Source {
         for zeros in plan.holes.iter().chain(&plan.zero_runs) {
             bytes[zeros.start as usize..zeros.end as usize].fill(0);
         }
-        Source { bytes, len: plan.source_bytes, holes: plan.holes.clone() }
+        Source { bytes, len: plan.source_bytes, holes: plan.holes.clone(), bad: plan.bad.clone() }
     }
 
     /// As read(2): what there is at `offset`, at most the buffer; 0 at the end.
@@ -33,6 +34,13 @@ impl Source {
             buffer[..n].copy_from_slice(&self.bytes[offset as usize..][..n]);
         }
         n as u32
+    }
+
+    /// Where a read of this range meets what can't be read.
+    pub fn bad_in(&self, offset: u64, len: u32) -> Option<u64> {
+        let end = (offset + u64::from(len)).min(self.len);
+        let meets = |bad: &&std::ops::Range<u64>| bad.start < end && offset < bad.end;
+        self.bad.iter().find(meets).map(|bad| bad.start.max(offset))
     }
 
     /// The extent at `from`, as SEEK_DATA and SEEK_HOLE would tell it. A hole ends where the source

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use highwater::flow::{
-    Digesting, Holes, Intake, Length, Marks, Outlet, Pump, Reason, Shape, SharedLevel, Transfer, Visibility,
+    Digesting, Holes, Intake, Length, Marks, Outlet, Pump, Reason, Shape, SharedLevel, Transfer, Trouble,
+    Verdict, Visibility,
 };
 
 /// What the checks must find.
@@ -37,10 +38,17 @@ pub enum Bug {
     ByteLeftOver,
     /// a target that is cut to its final length one byte short
     CutShort,
+    /// what failed is tried again at once
+    PauseIgnored,
+    GivenUpEarly,
+    /// what is lost is more than a unit
+    LostTooMuch,
+    /// what is lost keeps what was in the buffer
+    LostNotZeroed,
 }
 
 impl Bug {
-    pub const ALL: [Bug; 25] = [
+    pub const ALL: [Bug; 29] = [
         Bug::ShortWriteBelieved,
         Bug::ShortReadBelieved,
         Bug::InterruptionIsCompletion,
@@ -66,6 +74,10 @@ impl Bug {
         Bug::DigestForgotten,
         Bug::ByteLeftOver,
         Bug::CutShort,
+        Bug::PauseIgnored,
+        Bug::GivenUpEarly,
+        Bug::LostTooMuch,
+        Bug::LostNotZeroed,
     ];
 }
 
@@ -90,6 +102,10 @@ impl Subject {
             Some(Bug::OrderedTargetOvertaken) => shape.target.ordered = false,
             Some(Bug::OldDataShinesThrough) if !shape.target.ordered => shape.holes = Holes::Skip,
             Some(Bug::DigestForgotten) => shape.digesting = Digesting::Off,
+            Some(Bug::GivenUpEarly) => shape.patience.retries = shape.patience.retries.saturating_sub(1),
+            Some(Bug::LostTooMuch) => {
+                shape.patience.zero_fill = shape.patience.zero_fill.map(|unit| 4 * unit);
+            }
             Some(Bug::RateIgnored) => shape.limit_bytes_per_s = None,
             _ => {}
         }
@@ -134,7 +150,8 @@ impl Subject {
             self.pump.digested(t, now);
         }
         let align = self.pump.shape().target.align;
-        match self.pump.next_write() {
+        let later = if self.has(Bug::PauseIgnored) { Duration::from_secs(3600) } else { Duration::ZERO };
+        match self.pump.next_write(now + later) {
             Outlet::Write(t) if self.has(Bug::ContinuationDropped) && t.at > 0 => Outlet::Idle,
             Outlet::Write(t) if self.has(Bug::TailPadded) && align > 1 && !t.direct => {
                 Outlet::Write(Transfer { len: t.len.next_multiple_of(align), direct: true, ..t })
@@ -190,10 +207,13 @@ impl Subject {
         }
     }
 
-    pub fn failed(&mut self, t: Transfer, reason: Reason, now: Duration) {
+    pub fn troubled(&mut self, t: Transfer, reason: Reason, trouble: Trouble, now: Duration) -> Verdict {
         match (self.bug, reason) {
-            (Some(Bug::WriteErrorSwallowed), Reason::Write(_)) => self.pump.wrote(t, t.len, now),
-            _ => self.pump.failed(t, reason, now),
+            (Some(Bug::WriteErrorSwallowed), Reason::Write(_)) => {
+                self.pump.wrote(t, t.len, now);
+                Verdict::Failed
+            }
+            _ => self.pump.troubled(t, reason, trouble, now),
         }
     }
 

@@ -31,6 +31,8 @@ pub struct World {
     pub taken_by_caller: bool,
     /// the length that a killed copy must not show too early, where it is known
     pub guarded: Option<u64>,
+    /// how often a transfer had to wait before it was tried again
+    pub pauses: u64,
     step_bytes: u64,
     completed_to: u64,
 }
@@ -58,6 +60,7 @@ impl World {
                 Length::Exact(n) | Length::Expected(n) if n > 0 => Some(n),
                 _ => None,
             },
+            pauses: 0,
             step_bytes: match shape.visibility {
                 Visibility::Ahead { step } => step,
                 Visibility::ByWrites | Visibility::Fixed => 0,
@@ -100,6 +103,7 @@ impl World {
             Intake::Wait(at) => return Ok(Asked::Until(at.as_nanos() as u64)),
             Intake::Map { from } => self.begin(Kind::Map { from }, NOWHERE),
             Intake::Read(t) => {
+                self.is_due(t)?;
                 self.model.read_begins(t, false)?;
                 self.begin(Kind::Read, t)
             }
@@ -121,6 +125,7 @@ impl World {
         self.note(|| format!("write? {outlet:?}"));
         let asked = match outlet {
             Outlet::Idle => return Ok(Asked::Idle),
+            Outlet::Wait(at) => return Ok(Asked::Until(at.as_nanos() as u64)),
             Outlet::Extend { size } => {
                 ensure!(size > self.target.visible, "{outlet:?}, and {} are visible", self.target.visible);
                 self.begin(Kind::Extend { size }, NOWHERE)
@@ -130,6 +135,7 @@ impl World {
                 self.begin(Kind::Search { slot, at, len }, NOWHERE)
             }
             Outlet::Write(t) => {
+                self.is_due(t)?;
                 self.model.write_begins(t, self.target.cursor, self.taken_by_caller)?;
                 self.target.cursor += u64::from(if self.taken_by_caller { t.len } else { 0 });
                 self.begin(Kind::Write, t)
@@ -148,6 +154,12 @@ impl World {
         self.begin(Kind::Digest, t);
         self.check()?;
         Ok(Asked::Begun)
+    }
+
+    fn is_due(&self, t: Transfer) -> Check {
+        let not_before_ns = self.model.slots[usize::from(t.slot)].not_before_ns;
+        ensure!(not_before_ns <= self.now_ns, "{t:?}: tried again before {not_before_ns} ns");
+        Ok(())
     }
 
     /// A write gets so far before it completes.

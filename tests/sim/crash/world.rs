@@ -7,7 +7,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use highwater::digest::Digest;
 use highwater::flow::{
-    Digesting, Extent, Holes, Intake, Length, Marks, Outlet, Pump, Shape, Side, Transfer, Visibility,
+    Digesting, Extent, Holes, Intake, Length, Marks, Outlet, Patience, Pump, Shape, Side, Transfer,
+    Visibility,
 };
 use highwater::journal::{
     Belief, Claim, FileId, Header, Identity, Interval, Log, Reader, Record, Records, Started, Step, believe,
@@ -596,6 +597,7 @@ impl World {
             visibility: Visibility::Fixed,
             digesting: Digesting::Off,
             limit_bytes_per_s: None,
+            patience: Patience::default(),
         });
         let digested = base / self.plan.unit_bytes;
         let buffers = vec![0; ring as usize];
@@ -615,7 +617,7 @@ impl World {
                     Intake::Read(t) => copying.ops.push((false, t)),
                     _ => {}
                 }
-            } else if let Outlet::Write(t) = copying.pump.next_write() {
+            } else if let Outlet::Write(t) = copying.pump.next_write(now) {
                 copying.ops.push((true, t));
                 if self.has(Bug::CompleteTooEarly)
                     && let Some(id) = copying.id
