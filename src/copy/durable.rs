@@ -100,6 +100,16 @@ impl Durable {
         }
     }
 
+    /// Whether most of what is copied into `directory` will be synced file by file.
+    pub fn is_likely_by_file(&self, directory: BorrowedFd<'_>) -> bool {
+        match self.sync {
+            _ if self.atomic => true,
+            Sync::None => false,
+            Sync::File => true,
+            Sync::End => self.only_files || !syncs_whole(directory),
+        }
+    }
+
     /// fsync(2) of a file.
     pub fn sync_file(&self, file: &Arc<OwnedFd>, ledger: &Ledger) -> Step<()> {
         sync(ledger, || nix::unistd::fsync(file.as_fd())).map_err(|cause| (Op::Sync, cause))

@@ -20,6 +20,7 @@ use super::links::{self, Claimed, Home, settle};
 use super::make;
 use super::options::{Make, Options};
 use super::room;
+use super::run::Run;
 use super::same::parent_of;
 use super::worker::Worker;
 
@@ -205,7 +206,7 @@ fn carry_out(
     let backup = match room::make(worker, entry, &mut decided) {
         Ok(backup) => backup,
         Err(error) => {
-            settle(worker, entry, &decided.stat, is_claimed, false);
+            settle(worker.run, entry, &decided.stat, is_claimed, false);
             return Err(error.into());
         }
     };
@@ -225,12 +226,23 @@ fn carry_out(
     }
     // Whoever finishes the last part of a file settles the claim on it.
     if !matches!(made, Ok(Next::Elsewhere)) {
-        settle(worker, entry, &decided.stat, is_claimed, made.is_ok());
+        settle(worker.run, entry, &decided.stat, is_claimed, made.is_ok());
     }
     if let (Err(Stop::Failed(_)), false) = (&made, worker.run.options.dry_run) {
         room::give_back(worker, entry, backup.as_deref());
     }
     made
+}
+
+/// What is left to be done about an entry that somebody else has gone on with.
+pub(super) fn settle_elsewhere(run: &Run<'_>, entry: &Entry<'_>, stat: &Stat, done: Result<(), Stop>) {
+    if done.is_ok() && entry.is_operand() {
+        run.operands.made(entry);
+    }
+    settle(run, entry, stat, true, done.is_ok());
+    if let Err(Stop::Failed(failed)) = done {
+        run.fail(*failed);
+    }
 }
 
 fn tell_copied(worker: &Worker<'_>, entry: &Entry<'_>, backup: Option<&OsStr>) {

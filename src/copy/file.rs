@@ -21,6 +21,7 @@ use super::parts;
 use super::paths::Name;
 use super::run::Run;
 use super::source::{self, Source};
+use super::syncers;
 use super::target::{Step, Target};
 use super::transfer::{self, Content, Names};
 use super::worker::Worker;
@@ -38,7 +39,8 @@ pub(super) fn copy(worker: &mut Worker<'_>, entry: &Entry<'_>, decided: &Decided
     let run = worker.run;
     let moved = match run.options.skip_data {
         true => Ok(Content::Whole(pair.target.stat.size)),
-        false => transfer::transfer(worker, &mut pair, entry, true),
+        // A backup gets its name back after a failure, by who has made it.
+        false => transfer::transfer(worker, &mut pair, entry, run.options.backup.is_none()),
     };
     let size = match moved {
         Ok(Content::Whole(size)) => size,
@@ -48,7 +50,10 @@ pub(super) fn copy(worker: &mut Worker<'_>, entry: &Entry<'_>, decided: &Decided
         }
         Err(failed) => return Err(Stop::Failed(failed)),
     };
-    complete(run, entry, pair, size).map(|()| Next::Done)
+    match syncers::offer(run, entry, settle(run, entry, pair, size)) {
+        Ok(()) => Ok(Next::Elsewhere),
+        Err(settled) => finish(run, entry, *settled).map(|()| Next::Done),
+    }
 }
 
 /// Copies to or from a standard stream.
@@ -129,18 +134,43 @@ impl Names for Streams<'_> {
 
 // ---- complete ----
 
+/// A file that has its content and attributes, and is neither durable nor named.
+pub(super) struct Settled {
+    pub pair: Pair,
+    size: u64,
+    /// all attributes that had to be
+    kept: bool,
+    /// what failed so far
+    step: Step<()>,
+}
+
+impl Settled {
+    /// Whether it is going to wait for the disk.
+    pub fn waits(&self) -> bool {
+        self.step.is_ok() && self.pair.syncs
+    }
+}
+
 /// All content is with the target: its size, attributes, durability and name.
-pub(super) fn complete(run: &Run<'_>, entry: &Entry<'_>, mut pair: Pair, size: u64) -> Result<(), Stop> {
+pub(super) fn complete(run: &Run<'_>, entry: &Entry<'_>, pair: Pair, size: u64) -> Result<(), Stop> {
+    finish(run, entry, settle(run, entry, pair, size))
+}
+
+/// The first half of it: size and attributes.
+fn settle(run: &Run<'_>, entry: &Entry<'_>, pair: Pair, size: u64) -> Settled {
+    let cut = if run.options.skip_data { Ok(()) } else { cut(&pair, size, run.options.sparse) };
+    let step = cut.and_then(|()| pair.target.inherit());
+    let kept = step.is_err() || keep_metadata(run, entry, &pair);
+    Settled { pair, size, kept, step }
+}
+
+/// The second half: durability and name.
+pub(super) fn finish(run: &Run<'_>, entry: &Entry<'_>, settled: Settled) -> Result<(), Stop> {
+    let Settled { mut pair, size, kept, step } = settled;
     let at = entry.target();
     let told = |(op, cause)| entry.target_error(op, cause);
-    let mut kept = true;
-    let mut settled = if run.options.skip_data { Ok(()) } else { cut(&pair, size, run.options.sparse) };
-    settled = settled.and_then(|()| pair.target.inherit());
-    if settled.is_ok() {
-        kept = keep_metadata(run, entry, &pair);
-        settled = sync(run, &pair);
-    }
-    let is_named = publish(&mut pair, at, size, settled).map_err(told)?;
+    let step = step.and_then(|()| sync(run, &pair));
+    let is_named = publish(&mut pair, at, size, step).map_err(told)?;
     // Its own directory is synced once, when all that is in it has its name.
     if let (true, true, Some(at)) = (is_named, pair.target.is_elsewhere(), at) {
         sync_name(run, &pair, at).map_err(told)?;

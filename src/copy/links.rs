@@ -11,6 +11,7 @@ use super::directory::Directory;
 use super::entry::{Entry, Stop, Waiting};
 use super::make;
 use super::options::{Make, Update};
+use super::run::Run;
 use super::worker::{Unit, Worker};
 
 /// Where a file was copied to.
@@ -109,7 +110,7 @@ pub(super) fn relink(worker: &Worker<'_>, entry: &Entry<'_>, stat: &Stat) -> Res
         return Ok(());
     }
     match worker.run.links.claim(stat.id(), stat.links, || entry.to_waiting()) {
-        Claim::Copy => settle(worker, entry, stat, true, true),
+        Claim::Copy => settle(worker.run, entry, stat, true, true),
         Claim::Link(home) => make::link_to(worker, entry, &home)?,
         Claim::Waits => return Err(Stop::Fine),
     }
@@ -117,11 +118,10 @@ pub(super) fn relink(worker: &Worker<'_>, entry: &Entry<'_>, stat: &Stat) -> Res
 }
 
 /// Tells those who wait for a file with several names what became of the first.
-pub(super) fn settle(worker: &Worker<'_>, entry: &Entry<'_>, stat: &Stat, claimed: bool, copied: bool) {
+pub(super) fn settle(run: &Run<'_>, entry: &Entry<'_>, stat: &Stat, claimed: bool, copied: bool) {
     if !claimed {
         return;
     }
-    let run = worker.run;
     let waiting = match copied {
         true => {
             let id = entry.target().and_then(|target| target.stat(false).ok()).map(|stat| stat.id());

@@ -6,13 +6,13 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `job`, `options`, `events` | what a copy is told, what it tells and asks |
-//! | `run`, `tally`, `queue`, `worker`, `ahead` | workers, and how work gets from one to another |
+//! | `run`, `tally`, `queue`, `worker`, `ahead`, `syncers` | workers, and how work gets from one to another |
 //! | `operands`, `parents` | SOURCE... and TARGET |
 //! | `directory`, `finish` | directories of both trees at once, and when they are complete |
 //! | `entry`, `decide`, `same`, `update` | what is to be done about a name |
 //! | `links`, `room`, `backup` | files with several names; what is in the way |
 //! | `make` | directories, links and nodes |
-//! | `file`, `open`, `source`, `target` | a file's copy: opening both ends, completing it |
+//! | `file`, `open`, `source`, `target`, `replace` | a file's copy: opening both ends, completing it |
 //! | `transfer`, `direct`, `offload`, `parts`, `engines` | how its content moves |
 //! | `metadata`, `durable` | attributes; stable storage |
 //! | `temporary` | names until there is a name, and what killed copies left under them |
@@ -51,6 +51,7 @@ mod run;
 mod same;
 mod source;
 mod survey;
+mod syncers;
 mod tally;
 mod target;
 mod temporary;

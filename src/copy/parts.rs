@@ -11,11 +11,10 @@ use crate::error::{Cause, Error, Op};
 use crate::flow::{Length, Pump, Shape, Side, Visibility};
 use crate::sys::stat::Kind;
 
-use super::entry::{Entry, Stop, Waiting};
+use super::entry::{self, Entry, Stop, Waiting};
 use super::file;
 use super::finish;
 use super::job::Method;
-use super::links::settle;
 use super::open::Pair;
 use super::run::Run;
 use super::source::INTERRUPTED;
@@ -162,8 +161,5 @@ fn complete(worker: &mut Worker<'_>, parts: &Parts) {
             Err(Stop::Failed(transfer::abandon(&mut pair, &entry, error, 0, written)))
         }
     };
-    settle(worker, &entry, &stat, true, done.is_ok());
-    if let Err(Stop::Failed(failed)) = done {
-        run.fail(*failed);
-    }
+    entry::settle_elsewhere(run, &entry, &stat, done);
 }

@@ -54,9 +54,18 @@ impl<U> Queue<U> {
         self.lock().busy += 1;
     }
 
-    /// A worker that was to begin could not.
+    /// A worker that was to begin could not, or whoever counted as one is done.
     pub fn leave(&self) {
-        self.lock().busy -= 1;
+        let mut state = self.lock();
+        state.busy -= 1;
+        if state.busy == 0 {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Whether somebody is at work beside the one who asks.
+    pub fn has_others(&self) -> bool {
+        self.lock().busy > 1
     }
 
     /// The next unit, for a worker that is done with its last one; None when there will be no more.

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::num::NonZero;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,7 +30,9 @@ use super::options::{OnError, Options};
 use super::parents::Parents;
 use super::paths::Name;
 use super::queue::Queue;
+use super::same::parent_of;
 use super::source::INTERRUPTED;
+use super::syncers::{self, SYNCERS};
 use super::tally::{Impossible, Tally};
 use super::temporary::Leftovers;
 use super::worker::{Unit, Worker};
@@ -49,6 +51,8 @@ pub(super) struct Run<'a> {
     pub operands: Operands,
     pub durable: Durable,
     pub leftovers: Leftovers,
+    /// files on their way to the disk
+    pub syncers: Queue<Box<syncers::Unit>>,
     pub tally: Tally,
     pub used: Used,
     pub clones: Impossible,
@@ -170,6 +174,7 @@ pub fn copy(job: &Job, watch: Watch<'_>) -> Report {
         operands: Operands::new(job.sources.len()),
         durable: Durable::new(job),
         leftovers: Leftovers::default(),
+        syncers: Queue::new(syncers::SYNCERS),
         tally: Tally::default(),
         used: Used::default(),
         clones: Impossible::default(),
@@ -237,9 +242,21 @@ impl Run<'_> {
                     break;
                 }
             }
+            if self.is_tree() && !self.options.ask && !self.tells_copies() && self.syncs_by_file(&to) {
+                for number in 0..SYNCERS {
+                    self.syncers.join();
+                    let builder = thread::Builder::new().name(format!("sync-{number}"));
+                    // Without this one others do its work, workers too.
+                    if builder.stack_size(STACK_BYTES).spawn_scoped(scope, || syncers::work(self)).is_err() {
+                        self.syncers.leave();
+                        break;
+                    }
+                }
+            }
             let mut worker = Worker::new(self);
             let parents = self.copy_operands(&mut worker, &to, &mut operands);
             worker.work();
+            self.syncers.leave();
             parents.finish(self);
             stop.store(true, Ordering::Relaxed);
         });
@@ -254,6 +271,17 @@ impl Run<'_> {
             errors.into_iter().for_each(|error| self.fail(error));
         }
         Ok(())
+    }
+
+    /// Whether what is copied to TARGET is going to be synced file by file.
+    fn syncs_by_file(&self, to: &Destination) -> bool {
+        let place = place_of(&to.base);
+        let path = match (to.is_directory, &self.job.target) {
+            (false, Name::Path(target)) => parent_of(target.as_os_str()),
+            _ => OsStr::new("."),
+        };
+        let opened = sys::at::open_place(place.as_fd(), path, true);
+        opened.is_ok_and(|directory| self.durable.is_likely_by_file(directory.as_fd()))
     }
 
     /// Begins all operands, in order.

@@ -156,7 +156,7 @@ impl<'r> Worker<'r> {
         }
         // Others give some back as they go on, where there are others.
         *tries += 1;
-        let goes_on = self.run.workers > 1 && *tries < 1000 && self.run.may_nap();
+        let goes_on = self.run.queue.has_others() && *tries < 1000 && self.run.may_nap();
         if goes_on {
             thread::sleep(Duration::from_millis(1));
         }
