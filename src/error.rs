@@ -229,6 +229,8 @@ pub struct Error {
     pub other: Option<PathBuf>,
     /// where, in bytes from the start
     pub offset: Option<u64>,
+    /// over how many bytes from there, where it is known of each of them
+    pub length: Option<u64>,
     /// why
     pub cause: Cause,
 }
@@ -236,7 +238,7 @@ pub struct Error {
 impl Error {
     /// An error of `op` on `path`, without an offset.
     pub fn new(op: Op, path: impl AsRef<Path>, cause: Cause) -> Error {
-        Error { op, path: path.as_ref().to_path_buf(), other: None, offset: None, cause }
+        Error { op, path: path.as_ref().to_path_buf(), other: None, offset: None, length: None, cause }
     }
 
     /// The same error, with the other end of the copy.
@@ -248,6 +250,12 @@ impl Error {
     /// The same error, at `offset` bytes.
     pub fn at(mut self, offset: u64) -> Error {
         self.offset = Some(offset);
+        self
+    }
+
+    /// The same error, of `length` bytes from its offset on.
+    pub fn over(mut self, length: u64) -> Error {
+        self.length = Some(length);
         self
     }
 

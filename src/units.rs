@@ -5,7 +5,7 @@
 
 mod format;
 
-pub use format::{format_bytes, format_ns, format_rate};
+pub use format::{format_bytes, format_duration, format_ns, format_rate};
 
 use std::time::Duration;
 

@@ -52,6 +52,8 @@ pub(super) struct Facts<'a> {
     pub length: Option<u64>,
     /// exit status 0 will mean durable: what is written must reach the device anyway
     pub synced: bool,
+    /// what can't be read is to be narrowed down to sectors
+    pub rescues: bool,
 }
 
 /// How a side goes.
@@ -72,6 +74,8 @@ const BUFFERED_DEPTH: u16 = 2;
 pub(super) fn set_up_source(edge: &mut Edge, direct: Direct, facts: &Facts<'_>) -> Result<Side, Error> {
     let way = match direct {
         _ if edge.base.is_none() => Way::Buffered,
+        // The page cache would lose more than the sector that is bad.
+        Direct::Auto if facts.rescues => Way::Direct,
         Direct::Auto if !facts.synced || facts.is_small() => Way::Buffered,
         // Most of it is in memory: reading it from the device would only be slower.
         Direct::Auto if cached(edge, facts) * 2 >= facts.length.unwrap_or(0) => Way::Buffered,

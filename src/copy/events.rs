@@ -1,9 +1,11 @@
 //! What a copy tells while it goes on, and asks.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::engine;
-use crate::error::Error;
+use crate::error::{Cause, Error, Op};
+use crate::flow::Losses;
 
 /// Who listens. Called from any worker's thread, one at a time.
 pub trait Witness: Send + std::marker::Sync {
@@ -51,8 +53,51 @@ pub enum Event<'a> {
     Failed(&'a Failed),
     /// a file's copy was stopped from outside, which is no failure of the file
     Stopped(&'a Remains),
+    /// parts of a file could not be read, and are zeros in its copy, which is a failure
+    Lost(&'a Lost),
+    /// something failed and is tried again: told once for each file and attempt
+    Retried(&'a Retried),
     /// no failure, but worth a word
     Warned(&'a Warning),
+}
+
+/// What of a source could not be read.
+#[derive(Clone, Debug)]
+pub struct Lost {
+    /// from
+    pub source: PathBuf,
+    /// where zeros stand for it
+    pub target: PathBuf,
+    /// which bytes, and why the first of them
+    pub losses: Losses,
+    /// of so many bytes
+    pub total: Option<u64>,
+    /// there is a map of them
+    pub map: Option<PathBuf>,
+}
+
+impl Lost {
+    /// A failure for each range.
+    pub fn errors(&self) -> impl Iterator<Item = Error> {
+        let cause = Cause::Errno(self.losses.errno().unwrap_or(libc::EIO));
+        self.losses.ranges().map(move |range| {
+            let error = Error::new(Op::Read, &self.source, cause).with(&self.target).at(range.start);
+            error.over(range.end - range.start)
+        })
+    }
+}
+
+/// An operation that failed and is tried again.
+#[derive(Clone, Debug)]
+pub struct Retried {
+    /// what failed
+    pub error: Error,
+    /// how many times it has been tried again, this one included
+    pub attempt: u32,
+    /// of at most so many; None: until there is room
+    pub most: Option<u32>,
+    /// in how long
+    pub pause: Duration,
 }
 
 /// A failure, and what it left.

@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
 use crate::error::{Cause, Error, Op};
+use crate::flow::Losses;
 use crate::sys;
 use crate::sys::stat::Kind;
 
@@ -38,19 +39,19 @@ pub(super) fn copy(worker: &mut Worker<'_>, entry: &Entry<'_>, decided: &Decided
     let mut pair = open::open(worker, entry, decided)?;
     let run = worker.run;
     let moved = match run.options.skip_data {
-        true => Ok(Content::Whole(pair.target.stat.size)),
+        true => Ok(Content::Whole(pair.target.stat.size, Losses::default())),
         // A backup gets its name back after a failure, by who has made it.
         false => transfer::transfer(worker, &mut pair, entry, run.options.backup.is_none()),
     };
-    let size = match moved {
-        Ok(Content::Whole(size)) => size,
+    let (size, losses) = match moved {
+        Ok(Content::Whole(size, losses)) => (size, losses),
         Ok(Content::InParts(source, target)) => {
             parts::hand_out(worker, entry, pair, (source, target));
             return Ok(Next::Elsewhere);
         }
         Err(failed) => return Err(Stop::Failed(failed)),
     };
-    match syncers::offer(run, entry, settle(run, entry, pair, size)) {
+    match syncers::offer(run, entry, settle(run, entry, pair, size, losses)) {
         Ok(()) => Ok(Next::Elsewhere),
         Err(settled) => finish(run, entry, *settled).map(|()| Next::Done),
     }
@@ -86,7 +87,9 @@ pub(super) fn copy_stream(worker: &mut Worker<'_>, from: &Name, to: &Name) -> Re
     let names = Streams { from, to, at };
     let moved = transfer::transfer(worker, &mut pair, &names, false);
     let done = match moved {
-        Ok(Content::Whole(size)) => {
+        Ok(Content::Whole(size, losses)) => {
+            let is_whole = losses.is_empty();
+            run.lose(&pair, &names, losses);
             let settled = cut(&pair, size, run.options.sparse)
                 .and_then(|()| pair.target.inherit())
                 .and_then(|()| sync(run, &pair));
@@ -96,7 +99,7 @@ pub(super) fn copy_stream(worker: &mut Worker<'_>, from: &Name, to: &Name) -> Re
             });
             named.map_err(told).and_then(|()| {
                 pair.source.leave_after(size).map_err(|no| Error::new(Op::Seek, from.shown(), errno(no)))?;
-                pair.target.close().map_err(told)
+                pair.target.close().map(|()| is_whole).map_err(told)
             })
         }
         Ok(Content::InParts(..)) => unreachable!("a stream has no parts"),
@@ -105,10 +108,10 @@ pub(super) fn copy_stream(worker: &mut Worker<'_>, from: &Name, to: &Name) -> Re
             return Ok(());
         }
     };
-    if done.is_ok() {
+    if done? {
         run.count_file();
     }
-    done
+    Ok(())
 }
 
 /// The names of a copy that is no tree's.
@@ -138,8 +141,8 @@ impl Names for Streams<'_> {
 pub(super) struct Settled {
     pub pair: Pair,
     size: u64,
-    /// all attributes that had to be
-    kept: bool,
+    /// all content, and all attributes that had to be kept
+    is_whole: bool,
     /// what failed so far
     step: Step<()>,
 }
@@ -151,22 +154,30 @@ impl Settled {
     }
 }
 
-/// All content is with the target: its size, attributes, durability and name.
-pub(super) fn complete(run: &Run<'_>, entry: &Entry<'_>, pair: Pair, size: u64) -> Result<(), Stop> {
-    finish(run, entry, settle(run, entry, pair, size))
+/// All content that could be had is with the target: its size, attributes, durability and name.
+pub(super) fn complete(
+    run: &Run<'_>,
+    entry: &Entry<'_>,
+    pair: Pair,
+    size: u64,
+    losses: Losses,
+) -> Result<(), Stop> {
+    finish(run, entry, settle(run, entry, pair, size, losses))
 }
 
 /// The first half of it: size and attributes.
-fn settle(run: &Run<'_>, entry: &Entry<'_>, pair: Pair, size: u64) -> Settled {
+fn settle(run: &Run<'_>, entry: &Entry<'_>, pair: Pair, size: u64, losses: Losses) -> Settled {
+    let is_whole = losses.is_empty();
+    run.lose(&pair, entry, losses);
     let cut = if run.options.skip_data { Ok(()) } else { cut(&pair, size, run.options.sparse) };
     let step = cut.and_then(|()| pair.target.inherit());
     let kept = step.is_err() || keep_metadata(run, entry, &pair);
-    Settled { pair, size, kept, step }
+    Settled { pair, size, is_whole: kept && is_whole, step }
 }
 
 /// The second half: durability and name.
 pub(super) fn finish(run: &Run<'_>, entry: &Entry<'_>, settled: Settled) -> Result<(), Stop> {
-    let Settled { mut pair, size, kept, step } = settled;
+    let Settled { mut pair, size, is_whole, step } = settled;
     let at = entry.target();
     let told = |(op, cause)| entry.target_error(op, cause);
     let step = step.and_then(|()| sync(run, &pair));
@@ -183,7 +194,7 @@ pub(super) fn finish(run: &Run<'_>, entry: &Entry<'_>, settled: Settled) -> Resu
     if run.options.explain && !run.options.skip_data {
         run.tell(&Event::Explained(explanation));
     }
-    if kept {
+    if is_whole {
         run.count_file();
     }
     Ok(())

@@ -93,6 +93,8 @@ pub struct Report {
     pub interrupted: bool,
     /// how many failures there were
     pub failures: u64,
+    /// how many times a transfer was tried again
+    pub retries: u64,
     /// which, sorted by path, where that was asked for
     pub errors: Vec<Error>,
     /// in the order in which they were met

@@ -93,8 +93,13 @@ fn make_directory(
     let failed = |op, errno| Error::new(op, entry.target_path(), cause(errno));
     let is_new = making.is_some();
     if let Some(making) = &making {
-        let made = sys::at::make_directory(at.directory, at.name, making.mode);
-        made.map_err(|errno| failed(Op::MakeDirectory, errno))?;
+        let mut tries = 0;
+        while let Err(errno) = sys::at::make_directory(at.directory, at.name, making.mode) {
+            let failed = || failed(Op::MakeDirectory, errno);
+            if !worker.run.waits_for_room(failed, errno as i32, &mut tries) {
+                return Err(failed());
+            }
+        }
     }
     // Where a symbolic link was found to be as good as the directory, it is followed.
     let follow = !is_new && (entry.is_operand() || worker.run.options.keep_directory_symlink);

@@ -60,7 +60,7 @@ mod update;
 mod worker;
 
 pub use direct::Direct;
-pub use events::{Event, Explanation, Failed, Left, Question, Remains, Warning, Witness};
+pub use events::{Event, Explanation, Failed, Left, Lost, Question, Remains, Retried, Warning, Witness};
 pub use filter::{Filter, FilterError, Rule, Unfit};
 pub use job::{Job, Method, Report, Watch};
 pub use options::{

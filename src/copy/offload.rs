@@ -23,7 +23,7 @@ use crate::sys::stat::Kind;
 use super::direct::Direct;
 use super::job::Method;
 use super::open::Pair;
-use super::options::{Offload, Sparse};
+use super::options::{Offload, OnError, Sparse};
 use super::run::Run;
 use super::source::INTERRUPTED;
 
@@ -70,6 +70,10 @@ pub(super) fn may_be(run: &Run<'_>, pair: &Pair) -> bool {
         && options.sparse == Sparse::Auto
         && options.direct != Direct::Always
         && run.job.engine == Choice::Auto
+        // A server tells too little of what has failed to try just that again.
+        && options.on_error != OnError::ZeroFill
+        && options.retries == 0
+        && !options.waits_for_room
         && run.job.limit_bytes_per_s.is_none();
     let whole = source.stat.kind == Kind::Regular
         && source.edge.base == Some(0)

@@ -152,7 +152,7 @@ fn open_target(
             false => Err(told((Op::Create, Cause::Errno(libc::EEXIST)))),
         };
     }
-    let mut tries = 0;
+    let (mut tries, mut pauses) = (0, 0);
     loop {
         match Target::new(at, making.mode & 0o777 & !making.omitted, at_once) {
             Ok(target) => {
@@ -162,6 +162,8 @@ fn open_target(
                 return Ok((target, None));
             }
             Err((_, Cause::Errno(no))) if worker.find_descriptors(Errno::from_raw(no), &mut tries) => {}
+            Err((op, Cause::Errno(no)))
+                if run.waits_for_room(|| told((op, Cause::Errno(no))), no, &mut pauses) => {}
             Err((_, Cause::Errno(libc::EEXIST))) if is_link(at) => {
                 return through_dangling(worker, entry, at, source, making);
             }

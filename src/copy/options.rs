@@ -1,6 +1,7 @@
 //! What the options of cp mean, as GNU coreutils 9.10 has them, and those beyond cp.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use super::direct::Direct;
 use super::filter::Filter;
@@ -141,6 +142,9 @@ pub enum OnError {
     Continue,
     /// begin nothing new
     Stop,
+    /// go on, and with the same file too where its source can't be read: what can't is zeros in the
+    /// target, and the file counts as failed
+    ZeroFill,
 }
 
 /// `--sparse`
@@ -254,6 +258,13 @@ pub struct Options {
     pub delete: Option<Delete>,
     /// after a failure
     pub on_error: OnError,
+    /// a transfer that failed at a device or server is tried again so often
+    pub retries: u32,
+    /// where a target is full, room is waited for
+    pub waits_for_room: bool,
+    /// `--map`: what of the only source is rescued and what is not, read before and written after, in GNU
+    /// ddrescue's format
+    pub map: Option<PathBuf>,
     /// tell of each file ([`Event::Copied`](super::Event::Copied))
     pub verbose: bool,
     /// and how (`--debug`)

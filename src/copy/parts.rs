@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::engine::{End, Flow, error_of};
 use crate::error::{Cause, Error, Op};
-use crate::flow::{Length, Pump, Shape, Side, Visibility};
+use crate::flow::{Length, Losses, Pump, Shape, Side, Visibility};
 use crate::sys::stat::Kind;
 
 use super::entry::{self, Entry, Stop, Waiting};
@@ -42,6 +42,7 @@ pub(super) struct Parts {
 struct State {
     pair: Option<Pair>,
     failure: Option<Error>,
+    losses: Losses,
 }
 
 /// Whether several workers may have a use for a file so long.
@@ -72,7 +73,7 @@ pub(super) fn hand_out(worker: &mut Worker<'_>, entry: &Entry<'_>, pair: Pair, s
         left: AtomicUsize::new(count),
         moved: AtomicU64::new(0),
         end: AtomicU64::new(length),
-        state: Mutex::new(State { pair: Some(pair), failure }),
+        state: Mutex::new(State { pair: Some(pair), failure, losses: Losses::default() }),
     });
     for index in 1..count {
         worker.run.queue.push(Unit::Part(Arc::clone(&parts), index));
@@ -124,11 +125,18 @@ fn move_part(worker: &mut Worker<'_>, parts: &Parts, index: usize) -> Result<(),
     source.base = Some(from);
     target.base = Some(from);
     let engine = worker.engines.ring(run, Some(bytes))?;
-    let flow = Flow::new(pump, engine.arena(), run.cancel, &run.ledger);
+    let (source_path, target_path) = (entry.source_path(), entry.target_path());
+    let hears = |hitch| run.retry(hitch, &source_path, &target_path, from);
+    let flow = Flow::new(pump, engine.arena(), run.cancel, &run.ledger).hearing(&hears);
     engine.run(&flow, &End::Edge(source), &End::Edge(target));
     let finished = flow.finish();
     let moved = finished.progress.completed_bytes;
     run.tally.bytes(moved);
+    run.tally.retries(finished.retries);
+    if !finished.losses.is_empty() {
+        let mut state = parts.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.losses.add_all(&finished.losses, from);
+    }
     run.used.add(if engine.is_ring() { Method::Ring } else { Method::Plain }, moved);
     parts.moved.fetch_add(moved, Ordering::Relaxed);
     if is_last {
@@ -136,7 +144,7 @@ fn move_part(worker: &mut Worker<'_>, parts: &Parts, index: usize) -> Result<(),
     }
     match finished.failure {
         Some(failure) => {
-            let mut error = error_of(failure, Some(parts.length), &entry.source_path(), &entry.target_path());
+            let mut error = error_of(failure, Some(parts.length), &source_path, &target_path);
             error.offset = error.offset.map(|offset| offset + from);
             Err(error)
         }
@@ -148,15 +156,17 @@ fn move_part(worker: &mut Worker<'_>, parts: &Parts, index: usize) -> Result<(),
 fn complete(worker: &mut Worker<'_>, parts: &Parts) {
     let run = worker.run;
     let entry = parts.waiting.entry();
-    let (mut pair, failure) = {
+    let (mut pair, failure, losses) = {
         let mut state = parts.state.lock().unwrap_or_else(PoisonError::into_inner);
-        (state.pair.take().expect("a file is completed once"), state.failure.take())
+        let pair = state.pair.take().expect("a file is completed once");
+        (pair, state.failure.take(), std::mem::take(&mut state.losses))
     };
     let stat = pair.source.stat;
     run.used.add_direct(pair.source.edge.direct.is_some(), pair.target.edge.direct.is_some());
     let done = match failure {
-        None => file::complete(run, &entry, pair, parts.end.load(Ordering::Relaxed)),
+        None => file::complete(run, &entry, pair, parts.end.load(Ordering::Relaxed), losses),
         Some(error) => {
+            run.lose(&pair, &entry, losses);
             let written = parts.moved.load(Ordering::Relaxed);
             Err(Stop::Failed(transfer::abandon(&mut pair, &entry, error, 0, written)))
         }

@@ -5,15 +5,15 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::num::NonZero;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::engine::{Ledger, Meter, Size};
+use crate::engine::{Hitch, Ledger, Meter, Size, error_of};
 use crate::error::{Cause, Error, Op};
-use crate::flow::Marks;
+use crate::flow::{Failure, Losses, Marks, Reason, patience};
 use crate::sys;
 use crate::sys::cancel::Cancel;
 
@@ -21,10 +21,11 @@ use super::directory::Operand;
 use super::durable::Durable;
 use super::engines::Used;
 use super::entry::Entry;
-use super::events::{Event, Failed, Warning, Witness};
+use super::events::{Event, Failed, Lost, Retried, Warning, Witness};
 use super::job::{Job, Method, Report, Watch};
 use super::links::Links;
 use super::metadata::{self, Subject};
+use super::open::Pair;
 use super::operands::{Destination, Operands, destination, place_of};
 use super::options::{OnError, Options};
 use super::parents::Parents;
@@ -35,6 +36,7 @@ use super::source::INTERRUPTED;
 use super::syncers::{self, SYNCERS};
 use super::tally::{Impossible, Tally};
 use super::temporary::Leftovers;
+use super::transfer::Names;
 use super::worker::{Unit, Worker};
 use super::{file, mirror, parts, survey};
 
@@ -112,6 +114,58 @@ impl Run<'_> {
         }
         self.tally.failure();
         self.tell_failed(failed);
+    }
+
+    /// What could not be read and is zeros in the copy, which is a failure where it is anything.
+    pub fn lose(&self, pair: &Pair, names: &dyn Names, losses: Losses) {
+        if losses.is_empty() {
+            return;
+        }
+        self.tally.failure();
+        let (total, map) = (pair.source.known_length(), self.options.map.clone());
+        let lost = Lost { source: names.source(), target: names.target(), losses, total, map };
+        self.tell(&Event::Lost(&lost));
+        if self.keep_errors {
+            self.errors.lock().unwrap_or_else(PoisonError::into_inner).extend(lost.errors());
+        }
+    }
+
+    /// Whether anything is tried again.
+    pub fn is_patient(&self) -> bool {
+        self.options.retries > 0 || self.options.waits_for_room
+    }
+
+    /// A transfer is tried again, of a stream that begins at byte `base`.
+    pub fn retry(&self, hitch: Hitch, source: &Path, target: &Path, base: u64) {
+        let failure = Failure { offset: base + hitch.offset, reason: hitch.reason };
+        let waits = matches!(hitch.reason, Reason::Write(libc::ENOSPC | libc::EDQUOT));
+        self.tell(&Event::Retried(&Retried {
+            error: error_of(failure, None, source, target),
+            attempt: hitch.attempt,
+            most: (!waits).then_some(self.options.retries),
+            pause: hitch.pause,
+        }));
+    }
+
+    /// Whether something that failed for want of room is to be tried again: once there may be some, after
+    /// a pause; `tries` counts.
+    pub fn waits_for_room(&self, error: impl FnOnce() -> Error, errno: i32, tries: &mut u32) -> bool {
+        let is_full = matches!(errno, libc::ENOSPC | libc::EDQUOT);
+        if !self.options.waits_for_room || !is_full || self.should_stop() {
+            return false;
+        }
+        *tries = tries.saturating_add(1);
+        let pause = patience::pause(*tries, patience::LONGEST_PAUSE_FOR_ROOM);
+        if *tries == 1 {
+            let retried = Retried { error: error(), attempt: 1, most: None, pause };
+            self.tell(&Event::Retried(&retried));
+        }
+        self.tally.retries(1);
+        let until = Instant::now() + pause;
+        while Instant::now() < until && !self.should_stop() {
+            thread::sleep(Duration::from_millis(20));
+        }
+        !self.should_stop()
     }
 
     fn tell_failed(&self, failed: Failed) {
@@ -376,6 +430,7 @@ impl Run<'_> {
             latency: books.latency,
             interrupted: self.cancel.is_raised(),
             failures: load(&self.tally.failures),
+            retries: load(&self.tally.retries),
             errors,
             warnings: self.warnings.into_inner().unwrap_or_else(PoisonError::into_inner),
         }

@@ -13,6 +13,7 @@ pub(super) struct Tally {
     pub skipped: AtomicU64,
     pub failures: AtomicU64,
     pub deleted: AtomicU64,
+    pub retries: AtomicU64,
 }
 
 impl Tally {
@@ -31,6 +32,10 @@ impl Tally {
     /// A failure that was told, or needs no words.
     pub fn failure(&self) {
         self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn retries(&self, retries: u64) {
+        self.retries.fetch_add(retries, Ordering::Relaxed);
     }
 
     pub fn bytes(&self, bytes: u64) {

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 use crate::engine::{Choice, End, Engine, Flow, error_of};
 use crate::error::{Cause, Error, Op};
-use crate::flow::{Digesting, Holes, Length, Patience, Pump, Shape, Side, Visibility};
+use crate::flow::{Digesting, Holes, Length, Losses, Patience, Pump, Shape, Side, Visibility};
 use crate::sys;
 use crate::sys::space::FileSystem;
 use crate::sys::stat::Kind;
@@ -18,7 +18,7 @@ use super::events::{Failed, Left, Remains};
 use super::job::Method;
 use super::offload::{self, Stopped};
 use super::open::Pair;
-use super::options::{Offload, Reflink, Sparse, Sync};
+use super::options::{Offload, OnError, Reflink, Sparse, Sync};
 use super::parts;
 use super::run::Run;
 use super::source::INTERRUPTED;
@@ -27,8 +27,8 @@ use super::worker::Worker;
 
 /// What a file's content came to.
 pub(super) enum Content {
-    /// all of it is with the target, which is so long
-    Whole(u64),
+    /// all of it is with the target, which is so long, but for what could not be read
+    Whole(u64, Losses),
     /// it is large enough for several workers to copy parts of it
     InParts(Side, Side),
 }
@@ -66,7 +66,7 @@ pub(super) fn transfer(
 ) -> Result<Content, Box<Failed>> {
     let run = worker.run;
     match clone_file(run, pair) {
-        Ok(Some(size)) => return Ok(Content::Whole(size)),
+        Ok(Some(size)) => return Ok(Content::Whole(size, Losses::default())),
         Ok(None) => {}
         Err((op, cause)) => {
             let error = Error::new(op, names.target(), cause).with(names.source());
@@ -101,6 +101,7 @@ pub(super) fn transfer(
         true => length.min(pair.source.stat.allocated_bytes),
         false => length,
     });
+    let needed = needed.filter(|_| !run.options.waits_for_room);
     // Nothing but the copy itself can fail from here on: now what is there may go.
     if let Err((op, cause)) = pair.target.begin(needed) {
         let target = names.target();
@@ -110,11 +111,14 @@ pub(super) fn transfer(
         return Err(failed);
     }
     if is_offered && let Some(size) = offload_file(run, pair, names)? {
-        return Ok(Content::Whole(size));
+        return Ok(Content::Whole(size, Losses::default()));
     }
     pair.goes_through(engine, by_calls);
     let shape = shape(run, engine, pair, sides, pair.source.length);
     let flow = Flow::new(Pump::under(shape, run.ledger.level()), engine.arena(), run.cancel, &run.ledger);
+    let paths = run.is_patient().then(|| (names.source(), names.target()));
+    let hears = |hitch| paths.iter().for_each(|(source, target)| run.retry(hitch, source, target, 0));
+    let flow = flow.hearing(&hears);
     let (from, to) = (pair.source.edge.share(), End::Edge(pair.target.edge.share()));
     match by_calls {
         true => engine.run_here(&flow, &from, &to),
@@ -128,6 +132,7 @@ fn settle(run: &Run<'_>, flow: Flow<'_>, pair: &mut Pair, names: &dyn Names) -> 
     let finished = flow.finish();
     let moved = finished.progress.completed_bytes;
     run.tally.bytes(moved);
+    run.tally.retries(finished.retries);
     run.used.add(pair.method, moved);
     run.used.add_direct(pair.source.edge.direct.is_some(), pair.target.edge.direct.is_some());
     let completed = finished.completed_to;
@@ -138,8 +143,12 @@ fn settle(run: &Run<'_>, flow: Flow<'_>, pair: &mut Pair, names: &dyn Names) -> 
     let failed =
         failed.or_else(|| shrank(pair, completed, names)).or_else(|| finished.cancelled.then(interrupted));
     match failed {
-        None => Ok(Content::Whole(completed)),
-        Some(error) => Err(abandon(pair, names, error, completed, moved)),
+        None => Ok(Content::Whole(completed, finished.losses)),
+        Some(error) => {
+            // What is left of the target may have them.
+            run.lose(pair, names, finished.losses);
+            Err(abandon(pair, names, error, completed, moved))
+        }
     }
 }
 
@@ -195,6 +204,11 @@ fn clone_file(run: &Run<'_>, pair: &mut Pair) -> Step<Option<u64>> {
             pair.explanation.reflink = "no";
             return Ok(None);
         }
+        // A clone would share what can't be read.
+        Reflink::Auto if run.options.on_error == OnError::ZeroFill => {
+            pair.explanation.reflink = "no";
+            return Ok(None);
+        }
         Reflink::Auto => false,
         Reflink::Always => true,
     };
@@ -246,9 +260,10 @@ fn set_up(run: &Run<'_>, pair: &mut Pair, names: &dyn Names) -> Result<(Side, Si
     let options = run.options;
     let length = source.known_length();
     let synced = options.sync != Sync::None;
-    let facts = Facts { name: &|| names.source(), stat: &source.stat, length, synced };
+    let rescues = options.on_error == OnError::ZeroFill;
+    let facts = Facts { name: &|| names.source(), stat: &source.stat, length, synced, rescues };
     let source_side = direct::set_up_source(&mut source.edge, options.direct, &facts)?;
-    let facts = Facts { name: &|| names.target(), stat: &target.stat, length, synced };
+    let facts = Facts { name: &|| names.target(), stat: &target.stat, length, synced, rescues: false };
     let target_side = direct::set_up_target(&mut target.edge, options.direct, &facts)?;
     let one_block = length.is_some_and(|length| length <= u64::from(run.size.block_bytes));
     // On btrfs space that is allocated ahead is never compressed.
@@ -321,6 +336,18 @@ pub(super) fn shape(
         },
         digesting: Digesting::Off,
         limit_bytes_per_s: run.job.limit_bytes_per_s,
-        patience: Patience::default(),
+        patience: patience(run, pair, sides.0),
+    }
+}
+
+/// Through the page cache a sector that can't be read takes the whole page with it.
+const PAGE_BYTES: u32 = 4096;
+
+fn patience(run: &Run<'_>, pair: &Pair, source: Side) -> Patience {
+    let unit = if pair.source.edge.direct.is_some() { source.align } else { PAGE_BYTES };
+    Patience {
+        retries: run.options.retries,
+        waits_for_room: run.options.waits_for_room,
+        zero_fill: (run.options.on_error == OnError::ZeroFill).then_some(unit),
     }
 }

@@ -190,7 +190,10 @@ impl<'d> Flow<'d> {
                     hears(Hitch { reason, offset: transfer.offset, attempt, pause });
                 }
             }
-            Verdict::Lost(range) => state.losses.add(range),
+            Verdict::Lost(range) => {
+                let Reason::Read(errno) = reason else { unreachable!("only what is read can be lost") };
+                state.losses.add(range, errno);
+            }
             Verdict::Narrowed | Verdict::Failed => {}
         }
     }

@@ -16,15 +16,18 @@ pub struct Losses {
     /// ends by starts
     ranges: BTreeMap<u64, u64>,
     bytes: u64,
+    /// why the first of them was lost
+    errno: Option<i32>,
     is_coarse: bool,
 }
 
 impl Losses {
-    /// These bytes are lost; each is told once.
-    pub fn add(&mut self, range: Range<u64>) {
+    /// These bytes are lost, with this errno; each is told once.
+    pub fn add(&mut self, range: Range<u64>, errno: i32) {
         if range.is_empty() {
             return;
         }
+        self.errno.get_or_insert(errno);
         self.bytes += range.end - range.start;
         self.cover(range);
         if self.ranges.len() > MOST_RANGES {
@@ -67,6 +70,7 @@ impl Losses {
             self.cover(range.start + shift..range.end + shift);
         }
         self.bytes += others.bytes;
+        self.errno = self.errno.or(others.errno);
         self.is_coarse |= others.is_coarse;
         if self.ranges.len() > MOST_RANGES {
             self.coarsen(MOST_RANGES * 3 / 4);
@@ -86,6 +90,11 @@ impl Losses {
     /// How many bytes are lost.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// The errno that the first of them was lost with.
+    pub fn errno(&self) -> Option<i32> {
+        self.errno
     }
 
     /// Whether nothing is.
@@ -112,7 +121,7 @@ mod tests {
             let mut lost = [false; 60];
             for unit in units {
                 if !std::mem::replace(&mut lost[unit as usize], true) {
-                    losses.add(unit * 512..(unit + 1) * 512);
+                    losses.add(unit * 512..(unit + 1) * 512, 5);
                 }
             }
             let mut expected: Vec<Range<u64>> = Vec::new();
@@ -133,7 +142,7 @@ mod tests {
         let mut losses = Losses::default();
         let count = 3 * MOST_RANGES as u64;
         for n in 0..count {
-            losses.add(n * 8192..n * 8192 + 512);
+            losses.add(n * 8192..n * 8192 + 512, 5);
         }
         assert!(losses.count() <= MOST_RANGES && losses.is_coarse());
         assert_eq!(losses.bytes(), count * 512);

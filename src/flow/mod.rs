@@ -13,7 +13,7 @@ mod losses;
 mod marks;
 mod outlet;
 mod pace;
-mod patience;
+pub mod patience;
 mod pump;
 mod shape;
 mod shared;

@@ -37,6 +37,7 @@ mod tests {
             skipped: 3,
             deleted: 4,
             failures: 1,
+            retries: 2,
             elapsed_s: 2.0,
             throughput_bytes_per_s: 2048.0,
             ring: Ring { block_bytes: 1024, buffers: 4, registered: true },
@@ -63,7 +64,7 @@ mod tests {
             "p99_ns": null, "p99_9_ns": null, "p99_99_ns": null, "p99_999_ns": null, "max_ns": null});
         let expected = json!({
             "schema": 1, "command": "copy", "outcome": "failed", "bytes": 4096, "files": 1,
-            "directories": 2, "skipped": 3, "deleted": 4, "failures": 1,
+            "directories": 2, "skipped": 3, "deleted": 4, "failures": 1, "retries": 2,
             "elapsed_s": 2.0, "throughput_bytes_per_s": 2048.0,
             "ring": {"block_bytes": 1024, "buffers": 4, "registered": true},
             "flow": {"high_water_bytes": 4096, "low_water_bytes": 1024, "peak_in_flight_bytes": 3072,

@@ -32,6 +32,8 @@ pub struct Run {
     pub deleted: u64,
     /// how many failures there were
     pub failures: u64,
+    /// how many times a read, a write or the making of a file was tried again
+    pub retries: u64,
     /// wall-clock time, in seconds
     pub elapsed_s: f64,
     /// see [`throughput_bytes_per_s`]
@@ -165,6 +167,9 @@ pub struct Failure {
     pub op: &'static str,
     /// where, in bytes from the start of the file
     pub offset: Option<u64>,
+    /// over how many bytes from there, only where it is known of each of them
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub length: Option<u64>,
     /// the symbol, `EIO`, or the number where the C library has no symbol for it
     pub errno: Option<String>,
     /// the cause in words
@@ -201,6 +206,7 @@ impl From<&Error> for Failure {
             other_bytes: error.other.as_deref().and_then(hex_unless_text),
             op: error.op.name(),
             offset: error.offset,
+            length: error.length,
             errno: error.errno().map(symbol),
             message: error.cause.to_string(),
         }
@@ -240,6 +246,7 @@ mod tests {
             other_bytes: None,
             op: "write",
             offset: Some(4096),
+            length: None,
             errno: Some("EIO".into()),
             message: "Input/output error".into(),
         };

@@ -1,6 +1,7 @@
 //! Sizes, rates and times as people read them.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// A size for people, in powers of 1024 with at most three digits that mean something: `512 MiB`,
 /// `1.5 GiB`, `12 B`.
@@ -23,6 +24,19 @@ pub fn format_rate(bytes_per_s: f64) -> String {
 /// where there is no time (not finite, or below zero).
 pub fn format_ns(ns: f64) -> String {
     format_measure(ns, 1000.0, &["ns", "us", "ms", "s"], "")
+}
+
+/// A time that somebody waits, for people: `100 ms`, `1.5 s`, `30 s`, `2 min 5 s`, `1 h 3 min`.
+pub fn format_duration(time: Duration) -> String {
+    let tenths = (time.as_millis() + 50) / 100;
+    let seconds = time.as_secs();
+    match seconds {
+        0 => format!("{} ms", time.as_millis()),
+        1..10 if tenths % 10 != 0 => format!("{}.{} s", tenths / 10, tenths % 10),
+        1..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+    }
 }
 
 const BINARY_UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -58,6 +72,13 @@ fn in_unit(mut value: f64, step: f64, units: &[&'static str]) -> (String, &'stat
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_that_are_waited_for_read_well() {
+        let read = [100, 999, 1000, 1500, 9_990, 30_400, 125_000, 3_780_000].map(Duration::from_millis);
+        let read = read.map(format_duration);
+        assert_eq!(read, ["100 ms", "999 ms", "1 s", "1.5 s", "9 s", "30 s", "2 min 5 s", "1 h 3 min"]);
+    }
     use crate::units::parse_size;
     use proptest::prelude::*;
 

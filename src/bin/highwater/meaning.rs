@@ -60,6 +60,11 @@ pub fn copy(
     }
     let asked = decoded.finish(environment)?;
     let (sources, target) = names(typed, &asked, program)?;
+    if asked.options.map.is_some()
+        && (sources.len() > 1 || sources.contains(&Name::Standard) || target == Name::Standard)
+    {
+        return Err(Usage::new("--map needs one file or device as SOURCE, and another as TARGET"));
+    }
     let engine = &typed.engine;
     if engine.limit_rate == Some(0) {
         return Err(Usage::new("--limit-rate must be larger than 0"));

@@ -24,6 +24,7 @@ pub fn summary(report: &copy::Report) -> Run {
         skipped: report.skipped,
         deleted: report.deleted,
         failures: report.failures,
+        retries: report.retries,
         elapsed_s: report.elapsed.as_secs_f64(),
         throughput_bytes_per_s: report::throughput_bytes_per_s(report.bytes, report.elapsed),
         ring: report::Ring {

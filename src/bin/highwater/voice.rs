@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
-use highwater::copy::{Event, Explanation, Failed, Question, Remains, Warning, Witness};
+use highwater::copy::{Event, Explanation, Failed, Lost, Question, Remains, Retried, Warning, Witness};
 use highwater::error::{Cause, errno_of, strerror};
 
 use crate::display::Display;
@@ -135,6 +135,19 @@ impl Voice {
         }
     }
 
+    fn lost(&self, heard: &mut Heard, lost: &Lost) {
+        for line in words::lost(lost, self.manner.program) {
+            self.say_after(heard, &line);
+        }
+    }
+
+    fn retried(&self, heard: &mut Heard, retried: &Retried) {
+        // Whoever waits for ever says so.
+        if !(self.manner.quiet && retried.most.is_some()) {
+            self.say_after(heard, &words::retried(retried, self.manner.program));
+        }
+    }
+
     fn warned(&self, heard: &mut Heard, warning: &Warning) {
         let is_ours = !matches!(warning, Warning::SourceTwice { .. });
         if self.manner.quiet || is_ours && self.manner.program.is_cp() {
@@ -193,6 +206,8 @@ impl Witness for Voice {
             Event::Deleted(_) => {}
             Event::Failed(failed) => self.failed(heard, failed),
             Event::Stopped(remains) => heard.stopped.push(remains.clone()),
+            Event::Lost(lost) => self.lost(heard, lost),
+            Event::Retried(retried) => self.retried(heard, retried),
             Event::Warned(warning) => self.warned(heard, warning),
         }
     }

@@ -3,10 +3,10 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use highwater::copy::{Left, Question, Remains, Warning};
+use highwater::copy::{Left, Lost, Question, Remains, Retried, Warning};
 use highwater::engine;
 use highwater::error::{Cause, Error, Op, strerror};
-use highwater::units::format_bytes;
+use highwater::units::{format_bytes, format_duration};
 
 use crate::program::Program;
 use crate::quote::{quote, quote_if_needed};
@@ -169,6 +169,52 @@ pub fn remains(remains: &Remains) -> String {
         Left::Prefix(left) => write!(text, " were written; {target} holds the first {left} bytes"),
     };
     text
+}
+
+/// So many ranges of a file are told one by one.
+const MOST_RANGES: usize = 10;
+
+/// What of a file could not be read: some lines, the last of which says how much it is.
+pub fn lost(lost: &Lost, program: Program) -> Vec<String> {
+    let (source, target) = (quote(&lost.source), quote(&lost.target));
+    let ranges = lost.losses.count();
+    let mut lines: Vec<String> = lost
+        .errors()
+        .take(MOST_RANGES)
+        .map(|range| {
+            let bytes = range.length.unwrap_or(0);
+            format!("{}; {bytes} bytes are zeros in {target}", error(&range, program))
+        })
+        .collect();
+    if ranges > MOST_RANGES {
+        lines.push(format!("and in {} ranges more", ranges - MOST_RANGES));
+    }
+    let total = lost.total.map(|total| format!(" of {total}")).unwrap_or_default();
+    let (bytes, ranges) = (lost.losses.bytes(), counted(ranges as u64, "range"));
+    let map = match &lost.map {
+        Some(map) => format!("{} tells which, ddrescue can go on with it", quote(map)),
+        None => "with --map FILE a later run, or ddrescue, can go on with these".to_owned(),
+    };
+    lines.push(format!(
+        "{target} is not whole: {bytes}{total} bytes in {ranges} of {source} can't be read; {map}"
+    ));
+    lines
+}
+
+fn counted(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// What failed and is tried again.
+pub fn retried(retried: &Retried, program: Program) -> String {
+    let error = error(&retried.error, program);
+    match retried.most {
+        Some(most) => {
+            let pause = format_duration(retried.pause);
+            format!("{error}; trying again in {pause} ({} of {most})", retried.attempt)
+        }
+        None => format!("{error}; waiting for room"),
+    }
 }
 
 /// One line, without the program's name.

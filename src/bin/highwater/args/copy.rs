@@ -216,8 +216,12 @@ fn beyond_cp() -> Vec<Arg> {
         flag("dry-run", "Touch nothing, tell what would be done"),
         flag("delete", "Delete from the target what the source lacks, once all is copied"),
         value("max-delete", "N", "Delete nothing where more than N would go"),
-        words("on-error", "WHAT", "After a failure go on with other files, or stop [default: continue]")
-            .value_parser(["stop", "continue"]),
+        words("on-error", "WHAT", "After a failure go on with other files, or stop, or go on with the same file, too: what can't be read of it becomes zeros [default: continue]")
+            .value_parser(["stop", "continue", "zero-fill"]),
+        value("retry", "N", "Try reads and writes that fail at a device up to N times again, after a growing pause [default: 0]"),
+        flag("retry-full", "Wait for room where the target is full, and go on"),
+        value("map", "FILE", "Rescue SOURCE, one file or device, as --on-error zero-fill does, and keep a map of it that GNU ddrescue can go on with; what FILE has as rescued is not copied again")
+            .value_hint(clap::ValueHint::FilePath),
         words("offload", "WHEN", "Let a file server that holds both ends copy by itself [default: auto]")
             .value_parser(["auto", "never"]),
         letter("h", "Show this").hide(true),

@@ -33,6 +33,7 @@ pub struct Decoded {
     strip_slashes: bool,
     delete: bool,
     max_delete: Option<u64>,
+    on_error_typed: bool,
     rules: Vec<Rule>,
 }
 
@@ -86,12 +87,8 @@ impl Decoded {
             "interactive" => self.ask = Some(true),
             "keep-directory-symlink" => options.keep_directory_symlink = true,
             "link" => self.links[0] = true,
-            "max-delete" => {
-                let most = word
-                    .parse()
-                    .map_err(|_| Usage::new(format!("invalid number '{word}' for '--max-delete'")))?;
-                self.max_delete = Some(most);
-            }
+            "map" => options.map = value.map(Into::into),
+            "max-delete" => self.max_delete = Some(number(word, "--max-delete")?),
             "no-clobber" => self.ask = Some(false),
             "no-dereference" => self.dereference = Some(Dereference::Never),
             "no-preserve" => self.keep(word, false),
@@ -100,7 +97,12 @@ impl Decoded {
                 options.offload = if word == "never" { Offload::Never } else { Offload::Auto };
             }
             "on-error" => {
-                options.on_error = if word == "stop" { OnError::Stop } else { OnError::Continue };
+                options.on_error = match word {
+                    "stop" => OnError::Stop,
+                    "zero-fill" => OnError::ZeroFill,
+                    _ => OnError::Continue,
+                };
+                self.on_error_typed = true;
             }
             "one-file-system" => options.one_file_system = true,
             "parents" => options.parents = true,
@@ -112,6 +114,8 @@ impl Decoded {
             "recursive" => options.recursive = true,
             "reflink" => options.reflink = reflink(word),
             "remove-destination" => options.remove_first = true,
+            "retry" => options.retries = number(word, "--retry")?,
+            "retry-full" => options.waits_for_room = true,
             "sparse" => options.sparse = sparse(word),
             "strip-trailing-slashes" => self.strip_slashes = true,
             "suffix" => {
@@ -216,12 +220,25 @@ impl Decoded {
         if self.delete {
             options.delete = Some(Delete { most: self.max_delete });
         }
+        if options.map.is_some() {
+            if self.on_error_typed && options.on_error != OnError::ZeroFill {
+                return Err(Usage::new("--map can be used only with --on-error=zero-fill"));
+            }
+            options.on_error = OnError::ZeroFill;
+            if let Some(other) = not_with_a_map(&options) {
+                return Err(Usage::new(format!("--map can't be used with {other}")));
+            }
+        }
         if self.target_directory.is_some() && options.target_is == TargetIs::Either {
             options.target_is = TargetIs::Directory;
         }
         options.filter = Filter::new(self.rules).map_err(unfit)?;
         Ok(Asked { options, target_directory: self.target_directory, strip_slashes: self.strip_slashes })
     }
+}
+
+fn number<N: std::str::FromStr>(word: &str, option: &str) -> Result<N, Usage> {
+    word.parse().map_err(|_| Usage::new(format!("invalid number '{word}' for '{option}'")))
 }
 
 fn sparse(word: &str) -> Sparse {
@@ -257,6 +274,23 @@ fn update(word: &str) -> Update {
         "checksum" => Update::Checksum,
         _ => Update::Older,
     }
+}
+
+/// What makes something else of a file than its content in its place.
+fn not_with_a_map(options: &Options) -> Option<&'static str> {
+    let others = [
+        (options.recursive, "--recursive"),
+        (options.make != Make::Copies, "--link and --symbolic-link"),
+        (options.skip_data, "--attributes-only"),
+        (options.backup.is_some(), "--backup"),
+        (options.remove_first, "--remove-destination"),
+        (options.update != Update::All, "--update"),
+        (options.sparse == Sparse::Always, "--sparse=always"),
+        (options.reflink == Reflink::Always, "--reflink=always"),
+        (options.atomic, "--atomic"),
+        (options.dry_run, "--dry-run"),
+    ];
+    others.into_iter().find(|(is_on, _)| *is_on).map(|(_, name)| name)
 }
 
 fn unfit(error: FilterError) -> Usage {
