@@ -85,6 +85,8 @@ pub enum Op {
     Delete,
     /// comparing source and target
     Compare,
+    /// reading or writing the map of a rescue
+    Map,
     /// setting up io_uring, its buffers or the arena
     Setup,
 }
@@ -131,6 +133,7 @@ impl Op {
             Op::Replace => "replace",
             Op::Delete => "delete",
             Op::Compare => "compare",
+            Op::Map => "map",
             Op::Setup => "setup",
         }
     }
@@ -214,8 +217,45 @@ pub enum Cause {
         /// how many it has
         names: u64,
     },
+    /// The map of a rescue can't be used, or kept.
+    Map(MapFault),
     /// io_uring was demanded and the kernel refuses it, with this errno.
     NoRing(i32),
+}
+
+/// What is wrong with the map of a rescue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MapFault {
+    /// It can't be read, or written, with this errno.
+    Errno(i32),
+    /// This line, counted from 1, is none of a map, or doesn't follow the one before.
+    Line {
+        /// which
+        number: u64,
+    },
+    /// It has no blocks.
+    Empty,
+    /// It has more blocks than are read.
+    TooManyBlocks,
+    /// It is of a source of another length.
+    OtherLength {
+        /// where the map ends, in bytes
+        map: u64,
+        /// the source's length, in bytes
+        source: u64,
+    },
+    /// The target lacks what the map has as rescued.
+    TargetLacks {
+        /// where the last of that ends, in bytes
+        needed: u64,
+        /// the target's length, in bytes
+        target: u64,
+    },
+    /// The source has no length that a map could be of.
+    NoLength,
+    /// The target is neither a file nor a block device.
+    NoPlace,
 }
 
 /// One failure: the operation, the path, the offset in bytes where that means something, the cause.
@@ -262,7 +302,7 @@ impl Error {
     /// The kernel's errno, where the kernel said one.
     pub fn errno(&self) -> Option<i32> {
         match self.cause {
-            Cause::Errno(errno) | Cause::NoRing(errno) => Some(errno),
+            Cause::Errno(errno) | Cause::NoRing(errno) | Cause::Map(MapFault::Errno(errno)) => Some(errno),
             _ => None,
         }
     }
@@ -318,7 +358,27 @@ impl fmt::Display for Cause {
             Cause::SeveralNames { names } => {
                 write!(out, "has {names} names, of which the others would keep the old content")
             }
+            Cause::Map(fault) => write!(out, "{fault}"),
             Cause::NoRing(errno) => write!(out, "io_uring is refused: {}", strerror(errno)),
+        }
+    }
+}
+
+impl fmt::Display for MapFault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            MapFault::Errno(errno) => write!(out, "{}", strerror(errno)),
+            MapFault::Line { number } => write!(out, "line {number} is none of a ddrescue map"),
+            MapFault::Empty => write!(out, "it has no blocks"),
+            MapFault::TooManyBlocks => write!(out, "it has too many blocks"),
+            MapFault::OtherLength { map, source } => {
+                write!(out, "it is of {map} bytes, the source has {source}")
+            }
+            MapFault::TargetLacks { needed, target } => {
+                write!(out, "it has {needed} bytes as rescued, the target has {target}")
+            }
+            MapFault::NoLength => write!(out, "the source has no length"),
+            MapFault::NoPlace => write!(out, "the target is neither a file nor a block device"),
         }
     }
 }

@@ -138,6 +138,8 @@ pub enum Left {
     Nothing,
     /// the first bytes of the copy, so many, and nothing else where it is a file
     Prefix(u64),
+    /// what the map of the rescue says
+    Mapped,
 }
 
 /// What is worth saying and is no failure.

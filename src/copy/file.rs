@@ -20,6 +20,7 @@ use super::open::{self, Pair};
 use super::options::Sparse;
 use super::parts;
 use super::paths::Name;
+use super::rescue;
 use super::run::Run;
 use super::source::{self, Source};
 use super::syncers;
@@ -36,8 +37,11 @@ pub(super) fn length_of(name: &Name) -> Option<u64> {
 
 /// Copies the content of a regular file, or of whatever else is to be copied as one.
 pub(super) fn copy(worker: &mut Worker<'_>, entry: &Entry<'_>, decided: &Decided) -> Result<Next, Stop> {
-    let mut pair = open::open(worker, entry, decided)?;
     let run = worker.run;
+    if let Some(map) = &run.options.map {
+        return rescue::copy(worker, entry, decided, map);
+    }
+    let mut pair = open::open(worker, entry, decided)?;
     let moved = match run.options.skip_data {
         true => Ok(Content::Whole(pair.target.stat.size, Losses::default())),
         // A backup gets its name back after a failure, by who has made it.

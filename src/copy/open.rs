@@ -144,7 +144,8 @@ fn open_target(
         None => source.is_empty(),
     };
     let grows = run.options.as_cp && source.stat.kind.is_stream();
-    let at_once = !run.options.atomic && (one_block || grows || run.options.skip_data);
+    let at_once =
+        !run.options.atomic && (one_block || grows || run.options.skip_data || run.options.map.is_some());
     if !at_once && at.stat(false).is_ok() {
         // A whole copy would be in vain.
         return match is_link(at) {

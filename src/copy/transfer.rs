@@ -255,7 +255,7 @@ fn offload_file(run: &Run<'_>, pair: &mut Pair, names: &dyn Names) -> Result<Opt
 }
 
 /// Sets both edges up; how each is to be read and written.
-fn set_up(run: &Run<'_>, pair: &mut Pair, names: &dyn Names) -> Result<(Side, Side), Error> {
+pub(super) fn set_up(run: &Run<'_>, pair: &mut Pair, names: &dyn Names) -> Result<(Side, Side), Error> {
     let Pair { source, target, explanation, .. } = pair;
     let options = run.options;
     let length = source.known_length();

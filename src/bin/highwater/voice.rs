@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
 use highwater::copy::{Event, Explanation, Failed, Lost, Question, Remains, Retried, Warning, Witness};
-use highwater::error::{Cause, errno_of, strerror};
+use highwater::error::{Cause, MapFault, errno_of, strerror};
 
 use crate::display::Display;
 use crate::program::Program;
@@ -121,6 +121,8 @@ impl Voice {
         let Failed { error, remains } = failed;
         let program = self.manner.program;
         let mut message = words::error(error, program);
+        // Which source and which target it is of is for the command line to say.
+        heard.usage |= matches!(error.cause, Cause::Map(fault) if !matches!(fault, MapFault::Errno(_)));
         if error.cause == Cause::ParentsNeedDirectory {
             message = format!("{message}\n{}", program.hint());
             heard.usage = true;

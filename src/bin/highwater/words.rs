@@ -5,7 +5,7 @@ use std::path::Path;
 
 use highwater::copy::{Left, Lost, Question, Remains, Retried, Warning};
 use highwater::engine;
-use highwater::error::{Cause, Error, Op, strerror};
+use highwater::error::{Cause, Error, MapFault, Op, strerror};
 use highwater::units::{format_bytes, format_duration};
 
 use crate::program::Program;
@@ -75,8 +75,32 @@ pub fn error(error: &Error, program: Program) -> String {
              --remove-destination replaces this one all the same"
         ),
         Cause::InUse => format!("{path} is mounted or in use; nothing was written"),
+        Cause::Map(fault) => map(fault, &path, &other),
         Cause::NoRing(_) => format!("{}; --engine plain does without", error.cause),
         _ => error.to_string(),
+    }
+}
+
+/// A map that can't be used or kept.
+fn map(fault: MapFault, path: &str, source: &str) -> String {
+    let refused = "nothing was touched";
+    match fault {
+        MapFault::Errno(errno) => format!("cannot use the map {path}: {}", strerror(errno)),
+        MapFault::Line { number } => {
+            format!(
+                "line {number} of {path} is none of a ddrescue map, or doesn't follow the one before; {refused}"
+            )
+        }
+        MapFault::OtherLength { map, source: length } => format!(
+            "the map {path} is of {map} bytes, and {source} has {length}: it belongs to another source; {refused}"
+        ),
+        MapFault::TargetLacks { needed, target } => format!(
+            "the map {path} has bytes up to {needed} as rescued, and the target has {target}: \
+             it belongs to another target, or begin anew without it; {refused}"
+        ),
+        MapFault::NoLength => format!("{source} has no length that a map could be of; {refused}"),
+        MapFault::NoPlace => format!("--map needs a file or a block device as target; {refused}"),
+        fault => format!("{path} can't be used as a map: {fault}; {refused}"),
     }
 }
 
@@ -149,6 +173,7 @@ pub fn advice(error: &Error) -> Option<&'static str> {
         libc::ENOSPC => Some("free some space there, or choose another target"),
         libc::EDQUOT => Some("the quota there is used up"),
         libc::EFBIG => Some("a file size limit (ulimit -f) or the file system's own is in the way"),
+        libc::EIO if error.op == Op::Map => None,
         libc::EIO if error.op == Op::Read => Some("the source's device can't read this range; see dmesg"),
         libc::EIO => Some("the target's device can't be trusted; see dmesg"),
         _ => None,
@@ -166,6 +191,7 @@ pub fn remains(remains: &Remains) -> String {
     let _ = match remains.left {
         Left::Untouched => write!(text, " were written; {target} is as it was"),
         Left::Nothing => write!(text, " were written; no file is left at {target}"),
+        Left::Mapped => write!(text, " were written; {target} keeps them, and the map tells which"),
         Left::Prefix(left) => write!(text, " were written; {target} holds the first {left} bytes"),
     };
     text
