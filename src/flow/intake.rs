@@ -90,14 +90,27 @@ impl Pump {
         })
     }
 
+    /// Whether the source is expected to end with this slot's block.
+    fn is_last(&self, id: u16) -> bool {
+        let slot = &self.slots[usize::from(id)];
+        !slot.zeros && self.shape.length == Length::Expected(slot.offset + u64::from(slot.want))
+    }
+
     fn submit_read(&mut self, id: u16) -> Intake {
         self.reads_in_flight += 1;
         let Shape { source, block_bytes, patience, .. } = &self.shape;
+        let looks_on = self.is_last(id);
         let slot = &mut self.slots[usize::from(id)];
         let lost = slot.trials.lost();
         let part = match lost {
             Some(lost) => slot.begin_lost(lost),
-            None => slot.begin_read(source.align, *block_bytes, slot.read_to(patience.zero_fill)),
+            None => {
+                let most = slot.read_to(patience.zero_fill);
+                // A byte more where there is room, to see whether the source ends there; not where
+                // units are looked at one by one.
+                let looks_on = looks_on && most < *block_bytes && patience.zero_fill.is_none();
+                slot.begin_read(source.align, *block_bytes, most + u32::from(looks_on))
+            }
         };
         let offset = slot.offset + u64::from(part.at);
         let transfer = Transfer { slot: id, offset, at: part.at, len: part.len, direct: part.direct };
@@ -116,6 +129,7 @@ impl Pump {
 
     /// A read completed with `n` bytes; 0 is the end of file.
     pub fn read(&mut self, transfer: Transfer, n: u32, now: Duration) {
+        let is_last = self.is_last(transfer.slot);
         let slot = &mut self.slots[usize::from(transfer.slot)];
         assert_eq!(slot.state, State::Reading { submitted: true }, "a read completes once");
         assert!(n <= transfer.len, "a read brings at most what was asked for");
@@ -123,7 +137,9 @@ impl Pump {
         let more = slot.read(n, transfer.direct);
         slot.moved_on();
         let (filled, want, end) = (slot.filled, slot.want, slot.end());
-        if !more {
+        // More was asked for and is not there: no read of nothing is needed to know it.
+        let ends_here = is_last && n < transfer.len && transfer.at + n == want;
+        if !more || ends_here {
             return self.source_ended(transfer.slot, end, now);
         }
         self.known_end = self.known_end.max(end);

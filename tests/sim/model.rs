@@ -104,6 +104,7 @@ impl Model {
             self.admit(t, zeros)?;
         }
         let align = self.shape.source.align;
+        let is_last = self.is_last(t.slot);
         let slot = &mut self.slots[usize::from(t.slot)];
         ensure!(slot.phase == Phase::Wanting, "{t:?}: read into a slot that is {:?}", slot.phase);
         ensure!(slot.offset < self.read_limit, "{t:?}: read behind a failure");
@@ -112,21 +113,29 @@ impl Model {
         ensure!(slot.zeros == zeros || lost.is_some(), "{t:?}: data and hole mixed");
         inside(t, slot.offset, self.shape.block_bytes)?;
         let asked = t.at + t.len;
+        // The last block may look a byte on, to see the end.
+        let want = slot.want + u32::from(is_last);
         match t.direct {
             true => {
                 aligned(t, align)?;
                 ensure!(t.at <= slot.filled && slot.filled - t.at < align, "{t:?}: not where it stopped");
                 ensure!(!slot.buffered, "{t:?}: direct again");
-                ensure!(asked < slot.want + align, "{t:?}: more than the last sector asked for");
+                ensure!(asked < want + align, "{t:?}: more than the last sector asked for");
             }
             false => {
                 ensure!(t.at == slot.filled, "{t:?}: {} bytes are there", slot.filled);
-                ensure!(asked <= slot.want, "{t:?}: more than was admitted");
+                ensure!(asked <= want, "{t:?}: more than was admitted");
             }
         }
         slot.phase = Phase::Reading;
         self.reads += 1;
         Ok(())
+    }
+
+    /// Whether the source is expected to end with this slot's block.
+    fn is_last(&self, slot: u16) -> bool {
+        let slot = &self.slots[usize::from(slot)];
+        !slot.zeros && self.shape.length == Length::Expected(slot.offset + u64::from(slot.want))
     }
 
     fn admit(&mut self, t: Transfer, zeros: bool) -> Check {
@@ -154,13 +163,18 @@ impl Model {
     /// A read completed with `n` bytes.
     pub fn read_done(&mut self, t: Transfer, n: u32) {
         self.reads -= 1;
+        let is_last = self.is_last(t.slot);
         let slot = &mut self.slots[usize::from(t.slot)];
         slot.phase = Phase::Wanting;
         let reached = (t.at + n).min(slot.want);
         let new = reached > slot.filled;
         slot.filled = reached;
         slot.attempts = 0;
+        let ends_here = is_last && t.at + n == slot.want && n < t.len;
         if slot.filled == slot.want {
+            if ends_here {
+                self.end.get_or_insert(slot.offset + u64::from(slot.want));
+            }
             self.full(t.slot);
         } else if !new && t.direct && n > 0 {
             slot.buffered = true;
