@@ -2,7 +2,8 @@
 //!
 //! Small files that aren't in the page cache would be read one at a time, each waiting for the disk
 //! by itself. So a worker opens some files before it comes to them and has the kernel read the
-//! beginning of each: the disk works on all of them at once.
+//! beginning of each: the disk works on all of them at once. Where files are in the page cache, that
+//! is found out from one of them now and then, and each is opened when it comes to it.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -19,7 +20,7 @@ use crate::sys::stat::Kind;
 use super::directory::Directory;
 use super::options::{Make, Options};
 
-/// So many files are read at once.
+/// So many files are read at once; after so many the page cache is asked again.
 const FILES: usize = 16;
 /// So much of each, in bytes: all of a small one.
 const BYTES: i64 = 64 << 10;
@@ -35,6 +36,10 @@ pub(super) struct Name {
 #[derive(Default)]
 pub(super) struct Ahead {
     names: VecDeque<Name>,
+    /// files opened since the page cache was asked last
+    opened: usize,
+    /// it did not have that file
+    is_cold: bool,
 }
 
 impl Ahead {
@@ -49,9 +54,8 @@ impl Ahead {
         // Where something may be there already, most files may not have to be read at all.
         let reads =
             directory.is_new && options.make == Make::Copies && !options.dry_run && !options.skip_data;
-        let wanted = if reads { FILES } else { 1 };
         let mut path = None;
-        while self.names.len() < wanted {
+        while self.names.len() < if reads && self.is_cold { FILES } else { 1 } {
             let Some(entry) = entries.next(source)? else { break };
             let kind = entry.kind;
             if !options.filter.is_empty() {
@@ -66,7 +70,7 @@ impl Ahead {
                 }
             }
             let name = entry.name.to_owned();
-            let file = if reads && kind == Some(Kind::Regular) { read_ahead(source, &name) } else { None };
+            let file = if reads && kind == Some(Kind::Regular) { self.open(source, &name) } else { None };
             self.names.push_back(Name { name, file });
         }
         Ok(self.names.pop_front())
@@ -78,12 +82,25 @@ impl Ahead {
         self.names.iter_mut().for_each(|name| name.file = None);
         open
     }
+
+    /// Why it can't be opened is found out when it comes to it.
+    fn open(&mut self, directory: BorrowedFd<'_>, name: &OsString) -> Option<OwnedFd> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+        let file = sys::at::open(directory, name, flags, 0).ok()?;
+        if self.opened.is_multiple_of(FILES) {
+            self.is_cold = is_cold(file.as_fd()).unwrap_or(self.is_cold);
+        }
+        self.opened += 1;
+        if self.is_cold {
+            let _ = posix_fadvise(file.as_fd(), 0, BYTES, PosixFadviseAdvice::POSIX_FADV_WILLNEED);
+        }
+        Some(file)
+    }
 }
 
-/// Why it can't be opened is found out when it comes to it.
-fn read_ahead(directory: BorrowedFd<'_>, name: &OsString) -> Option<OwnedFd> {
-    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let file = sys::at::open(directory, name, flags, 0).ok()?;
-    let _ = posix_fadvise(file.as_fd(), 0, BYTES, PosixFadviseAdvice::POSIX_FADV_WILLNEED);
-    Some(file)
+/// Whether a file is to be read from the disk; None where there is nothing to read. Where the page
+/// cache tells nothing, it may be.
+fn is_cold(file: BorrowedFd<'_>) -> Option<bool> {
+    let has_content = sys::stat::of(file).is_ok_and(|stat| stat.size > 0);
+    has_content.then(|| sys::cache::cached_bytes(file).unwrap_or(0) == 0)
 }

@@ -38,7 +38,7 @@ pub(super) struct Decided {
 pub(super) fn decide(worker: &Worker<'_>, entry: &Entry<'_>) -> Result<Decided, Stop> {
     let options = worker.run.options;
     let errno = |errno: Errno| Cause::Errno(errno as i32);
-    let stat = entry.source().stat(entry.follows(options));
+    let stat = entry.stat_source(options);
     let stat = stat.map_err(|no| entry.source_error(Op::Stat, errno(no)))?;
     if stat.kind == Kind::Directory && !options.recursive {
         return Err(entry.source_error(Op::Open, Cause::NotRecursive).into());

@@ -92,6 +92,14 @@ impl<'a> Entry<'a> {
         At { directory: self.places.source.as_fd(), name: self.source_name }
     }
 
+    /// What the source is: the file that was opened ahead, or whatever has the name now.
+    pub fn stat_source(&self, options: &Options) -> Result<Stat, Errno> {
+        let Some(ahead) = self.opened.take() else { return self.source().stat(self.follows(options)) };
+        let stat = sys::stat::of(ahead.as_fd());
+        self.opened.set(Some(ahead));
+        stat
+    }
+
     /// None where nothing is to be touched and its directory isn't there.
     pub fn target(&self) -> Option<At<'a>> {
         let place = self.places.target.as_ref()?;

@@ -79,17 +79,17 @@ pub(super) fn open(worker: &mut Worker<'_>, entry: &Entry<'_>, decided: &Decided
         flags |= OFlag::O_NOFOLLOW;
     }
     let mut tries = 0;
-    let ahead = entry.opened.take();
-    let file = loop {
-        if let Some(file) = ahead {
-            break file;
-        }
-        match source::open(entry.source(), flags, worker.run.cancel) {
-            Err(no) if worker.find_descriptors(no, &mut tries) => continue,
-            opened => break opened.map_err(|no| entry.source_error(Op::Open, errno(no)))?,
-        }
+    let source = match entry.opened.take() {
+        // What was decided was decided of this very file.
+        Some(ahead) => Source::with(ahead, decided.stat),
+        None => loop {
+            match source::open(entry.source(), flags, worker.run.cancel) {
+                Err(no) if worker.find_descriptors(no, &mut tries) => continue,
+                opened => break Source::of(opened.map_err(|no| entry.source_error(Op::Open, errno(no)))?),
+            }
+        },
     };
-    let source = Source::of(file).map_err(|no| entry.source_error(Op::Stat, errno(no)))?;
+    let source = source.map_err(|no| entry.source_error(Op::Stat, errno(no)))?;
     if source.stat.id() != decided.stat.id() {
         return Err(entry.source_error(Op::Open, Cause::Replaced).into());
     }
@@ -141,7 +141,7 @@ fn open_target(
     // A stream's copy can be seen growing, as with cp.
     let one_block = match source.known_length() {
         Some(length) => length <= u64::from(run.size.block_bytes),
-        None => source.is_empty(),
+        None => source.is_empty(&run.file_systems),
     };
     let grows = run.options.as_cp && source.stat.kind.is_stream();
     let at_once =

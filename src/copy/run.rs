@@ -34,7 +34,7 @@ use super::queue::Queue;
 use super::same::parent_of;
 use super::source::INTERRUPTED;
 use super::syncers::{self, SYNCERS};
-use super::tally::{Impossible, Tally};
+use super::tally::{FileSystems, Impossible, Tally};
 use super::temporary::Leftovers;
 use super::transfer::Names;
 use super::worker::{Unit, Worker};
@@ -59,6 +59,7 @@ pub(super) struct Run<'a> {
     pub used: Used,
     pub clones: Impossible,
     pub offloads: Impossible,
+    pub file_systems: FileSystems,
     /// of each worker's ring
     pub size: Size,
     /// over all of them
@@ -233,6 +234,7 @@ pub fn copy(job: &Job, watch: Watch<'_>) -> Report {
         used: Used::default(),
         clones: Impossible::default(),
         offloads: Impossible::default(),
+        file_systems: FileSystems::default(),
         size,
         marks,
         workers,

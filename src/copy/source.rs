@@ -15,6 +15,7 @@ use crate::sys::space::FileSystem;
 use crate::sys::stat::{Kind, Stat};
 
 use super::entry::At;
+use super::tally::FileSystems;
 
 /// A source that is open.
 pub(super) struct Source {
@@ -44,6 +45,11 @@ impl Source {
     /// What `file`, open for reading, turns out to be.
     pub fn of(file: OwnedFd) -> Result<Source, Errno> {
         let stat = sys::stat::of(file.as_fd())?;
+        Source::with(file, stat)
+    }
+
+    /// The same where `stat` is known to be of `file`.
+    pub fn with(file: OwnedFd, stat: Stat) -> Result<Source, Errno> {
         let length = length(file.as_fd(), &stat)?;
         let base = (!stat.kind.is_stream()).then_some(0);
         Ok(Source { edge: edge(file, base, &stat, length), stat, length, leave_behind: None })
@@ -87,10 +93,10 @@ impl Source {
 
     /// Whether it is a file without content, on a file system that says so only where it is true: one
     /// that makes up its files (/proc) says it of all.
-    pub fn is_empty(&self) -> bool {
-        let stores = || match sys::space::file_system(self.edge.file.as_fd()) {
-            Ok((FileSystem::Ext4 | FileSystem::Xfs | FileSystem::Btrfs | FileSystem::Tmpfs, _)) => true,
-            Ok(_) | Err(_) => false,
+    pub fn is_empty(&self, file_systems: &FileSystems) -> bool {
+        let stores = || match file_systems.kind_of(self.edge.file.as_fd(), self.stat.device) {
+            Some(FileSystem::Ext4 | FileSystem::Xfs | FileSystem::Btrfs | FileSystem::Tmpfs) => true,
+            Some(_) | None => false,
         };
         self.stat.kind == Kind::Regular && self.stat.size == 0 && stores()
     }

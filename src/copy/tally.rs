@@ -1,8 +1,10 @@
 //! What workers count and remember together.
 
-use std::collections::HashSet;
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+
+use crate::sys::space::{self, FileSystem};
 
 /// What was done so far.
 #[derive(Default)]
@@ -48,13 +50,14 @@ impl Tally {
     }
 }
 
+/// Of a file system. There are few in a run, so lists of them are searched from end to end.
+type Device = (u32, u32);
+
 /// Between which file systems something can't be done, so that it isn't tried for each file.
 #[derive(Default)]
 pub(super) struct Impossible {
-    pairs: Mutex<HashSet<(Device, Device)>>,
+    pairs: Mutex<Vec<(Device, Device)>>,
 }
-
-type Device = (u32, u32);
 
 impl Impossible {
     pub fn are_impossible(&self, source: Device, target: Device) -> bool {
@@ -62,6 +65,28 @@ impl Impossible {
     }
 
     pub fn remember_impossible(&self, source: Device, target: Device) {
-        self.pairs.lock().unwrap_or_else(PoisonError::into_inner).insert((source, target));
+        let mut pairs = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
+        if !pairs.contains(&(source, target)) {
+            pairs.push((source, target));
+        }
+    }
+}
+
+/// Of which kind file systems are, so that it isn't asked for each file.
+#[derive(Default)]
+pub(super) struct FileSystems {
+    kinds: Mutex<Vec<(Device, FileSystem)>>,
+}
+
+impl FileSystems {
+    /// That of `file`, which is on `device`; None where it can't be told.
+    pub fn kind_of(&self, file: BorrowedFd<'_>, device: Device) -> Option<FileSystem> {
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, kind)) = kinds.iter().find(|(known, _)| *known == device) {
+            return Some(*kind);
+        }
+        let (kind, _) = space::file_system(file).ok()?;
+        kinds.push((device, kind));
+        Some(kind)
     }
 }

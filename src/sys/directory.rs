@@ -15,12 +15,13 @@ const BUFFER_BYTES: usize = 32 << 10;
 /// Reads a directory entry by entry. The directory may be closed and opened again in between.
 #[derive(Debug, Default)]
 pub struct Entries {
-    /// of linux_dirent64 records, the first `filled` bytes
+    /// of linux_dirent64 records
     buffer: Vec<u8>,
-    filled: usize,
     at: usize,
     /// behind the last entry that was given out: a cookie of the file system
     position: i64,
+    /// there are no more
+    ended: bool,
 }
 
 /// One entry; `.` and `..` are left out.
@@ -41,9 +42,9 @@ impl Entries {
     /// The next entry of `directory`, which must be the same one each time, open for reading.
     pub fn next(&mut self, directory: BorrowedFd<'_>) -> Result<Option<Entry<'_>>, Errno> {
         loop {
-            if self.at == self.filled {
-                self.fill(directory)?;
-                if self.filled == 0 {
+            if self.at == self.buffer.len() {
+                if self.ended || !self.fill(directory)? {
+                    self.ended = true;
                     return Ok(None);
                 }
             }
@@ -67,36 +68,37 @@ impl Entries {
         }
     }
 
-    fn fill(&mut self, directory: BorrowedFd<'_>) -> Result<(), Errno> {
-        self.buffer.resize(BUFFER_BYTES, 0);
-        (self.at, self.filled) = (0, 0);
+    /// Reads on; false where there are no more.
+    fn fill(&mut self, directory: BorrowedFd<'_>) -> Result<bool, Errno> {
+        self.buffer.clear();
+        self.buffer.reserve_exact(BUFFER_BYTES);
+        self.at = 0;
+        let room = self.buffer.spare_capacity_mut();
         // SAFETY: the kernel writes at most so many bytes into the live buffer.
         let filled = unsafe {
-            libc::syscall(
-                libc::SYS_getdents64,
-                directory.as_raw_fd(),
-                self.buffer.as_mut_ptr(),
-                self.buffer.len(),
-            )
+            libc::syscall(libc::SYS_getdents64, directory.as_raw_fd(), room.as_mut_ptr(), room.len())
         };
-        match Errno::result(filled) {
-            Ok(filled) => self.filled = filled as usize,
+        let filled = match Errno::result(filled) {
+            Ok(filled) => filled as usize,
             // The directory was removed meanwhile: it has no more entries.
-            Err(Errno::ENOENT) => {}
+            Err(Errno::ENOENT) => 0,
             Err(errno) => return Err(errno),
-        }
-        Ok(())
+        };
+        // SAFETY: the kernel has just written so many.
+        unsafe { self.buffer.set_len(filled) };
+        Ok(filled > 0)
     }
 
     /// Gives the memory back, before the directory is closed.
     pub fn suspend(&mut self) {
         self.buffer = Vec::new();
-        (self.at, self.filled) = (0, 0);
+        self.at = 0;
     }
 
     /// Goes on where it was, in the same directory opened anew.
     pub fn resume(&mut self, directory: BorrowedFd<'_>) -> Result<(), Errno> {
         self.suspend();
+        self.ended = false;
         lseek(directory, self.position, Whence::SeekSet).map(drop)
     }
 }
