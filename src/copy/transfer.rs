@@ -65,6 +65,12 @@ pub(super) fn transfer(
     may_split: bool,
 ) -> Result<Content, Box<Failed>> {
     let run = worker.run;
+    let demands_clone = run.options.reflink == Reflink::Always;
+    if pair.source.is_empty(&run.file_systems) && pair.target.is_file() && !demands_clone {
+        let emptied = pair.target.begin(None);
+        let told = |(op, cause)| give_up(pair, names, Error::new(op, names.target(), cause));
+        return emptied.map(|()| Content::Whole(0, Losses::default())).map_err(told);
+    }
     match clone_file(run, pair) {
         Ok(Some(size)) => return Ok(Content::Whole(size, Losses::default())),
         Ok(None) => {}

@@ -30,7 +30,8 @@ pub struct Ledger {
 }
 
 struct Latencies {
-    recorder: Recorder,
+    /// None once the books are closed
+    recorder: Option<Recorder>,
     sink: Option<IntervalSink>,
 }
 
@@ -50,7 +51,7 @@ impl Ledger {
             started: Instant::now(),
             level: SharedLevel::new(marks),
             meter: Arc::clone(meter),
-            latencies: Mutex::new(Latencies { recorder: Recorder::new(every), sink }),
+            latencies: Mutex::new(Latencies { recorder: Some(Recorder::new(every)), sink }),
             opened: Notify::new(),
             openings: AtomicU64::new(0),
             gate: Mutex::new(()),
@@ -82,7 +83,8 @@ impl Ledger {
         let service_ns = now.saturating_sub(started).as_nanos() as u64;
         let mut latencies = self.latencies();
         latencies.close_intervals(now);
-        latencies.recorder.record(kind, now, service_ns);
+        let recorder = latencies.recorder.as_mut().expect("nothing is recorded once the books are closed");
+        recorder.record(kind, now, service_ns);
     }
 
     fn latencies(&self) -> MutexGuard<'_, Latencies> {
@@ -95,7 +97,7 @@ impl Ledger {
         let now = self.now();
         assert_eq!(self.level.in_flight_bytes(), 0, "a run ends with nothing in flight");
         let mut latencies = self.latencies();
-        let recorder = std::mem::replace(&mut latencies.recorder, Recorder::new(None));
+        let recorder = latencies.recorder.take().expect("books are closed once");
         let (latency, last) = recorder.finish(now);
         if let (Some(sink), Some(last)) = (&mut latencies.sink, &last) {
             sink(last);
@@ -135,8 +137,8 @@ impl Ledger {
 
 impl Latencies {
     fn close_intervals(&mut self, now: Duration) {
-        let Some(sink) = &mut self.sink else { return };
-        while let Some(interval) = self.recorder.take_interval(now) {
+        let (Some(sink), Some(recorder)) = (&mut self.sink, &mut self.recorder) else { return };
+        while let Some(interval) = recorder.take_interval(now) {
             sink(&interval);
         }
     }
