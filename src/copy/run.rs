@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::engine::{Hitch, Ledger, Meter, Size, error_of};
+use crate::engine::{Choice, Hitch, Ledger, Meter, Size, error_of};
 use crate::error::{Cause, Error, Op};
 use crate::flow::{Failure, Losses, Marks, Reason, patience};
 use crate::sys;
@@ -425,7 +425,7 @@ impl Run<'_> {
             skipped: load(&self.tally.skipped),
             deleted: load(&self.tally.deleted),
             elapsed: started.elapsed(),
-            method: self.used.method().unwrap_or(Method::Ring),
+            method: self.used.method().unwrap_or(idle_method(self.job.engine)),
             source_direct: self.used.source_direct(),
             target_direct: self.used.target_direct(),
             ring: self.used.ring(),
@@ -439,6 +439,14 @@ impl Run<'_> {
             errors,
             warnings: self.warnings.into_inner().unwrap_or_else(PoisonError::into_inner),
         }
+    }
+}
+
+/// How bytes would have gone, where there were none.
+fn idle_method(engine: Choice) -> Method {
+    match engine {
+        Choice::Plain => Method::Plain,
+        Choice::Auto | Choice::Ring => Method::Ring,
     }
 }
 
