@@ -42,11 +42,9 @@ impl Entries {
     /// The next entry of `directory`, which must be the same one each time, open for reading.
     pub fn next(&mut self, directory: BorrowedFd<'_>) -> Result<Option<Entry<'_>>, Errno> {
         loop {
-            if self.at == self.buffer.len() {
-                if self.ended || !self.fill(directory)? {
-                    self.ended = true;
-                    return Ok(None);
-                }
+            if self.at == self.buffer.len() && (self.ended || !self.fill(directory)?) {
+                self.ended = true;
+                return Ok(None);
             }
             let record = &self.buffer[self.at..];
             let number = |at: usize, len: usize| &record[at..at + len];
