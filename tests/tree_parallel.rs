@@ -198,3 +198,28 @@ fn a_number_of_workers_that_is_none_is_refused() {
         assert!(!dir.path("t").exists());
     }
 }
+
+#[test]
+fn an_operand_that_another_worker_copies_is_not_taken_for_one_that_was_copied_already() {
+    let dir = Scratch::new();
+    fs::create_dir(dir.path("to")).unwrap();
+    let names: Vec<String> = (0..12).map(|nth| format!("file{nth}")).collect();
+    for (seed, name) in names.iter().enumerate() {
+        write_file(&dir.path(name), seed as u64, 300 * KIB);
+    }
+    for jobs in JOBS {
+        let copy = Highwater::copy().args(["--jobs", jobs]).current_dir(dir.dir());
+        copy.args(&names).arg("to").run().assert_silent();
+        for (seed, name) in names.iter().enumerate() {
+            assert_holds(&dir.path("to").join(name), seed as u64, 300 * KIB);
+            fs::remove_file(dir.path("to").join(name)).unwrap();
+        }
+        // One that really was is told, and once.
+        let copy = Highwater::copy().args(["--jobs", jobs]).current_dir(dir.dir());
+        let outcome = copy.args(&names[..3]).args([&names[1], "to"]).run();
+        assert_eq!(
+            outcome.assert_ok().stderr,
+            "highwater: warning: source file 'file1' specified more than once\n"
+        );
+    }
+}

@@ -108,7 +108,8 @@ pub(super) struct Operands {
 
 #[derive(Default)]
 struct State {
-    sources: HashMap<Id, Vec<OsString>>,
+    /// the operands that each file is, by their index and name
+    sources: HashMap<Id, Vec<(usize, OsString)>>,
     made: HashSet<(OsString, Id)>,
     directories: HashMap<Id, (usize, OsString)>,
 }
@@ -122,19 +123,21 @@ impl Operands {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the same name was an operand before.
+    /// Whether the same name was an operand before. The same operand may be asked about again, by the
+    /// worker that it was handed to.
     pub fn is_source_twice(&self, entry: &Entry<'_>, stat: &Stat, options: &Options) -> bool {
         if !self.several {
             return false;
         }
         let mut state = self.lock();
+        let index = entry.operand.index;
         let names = state.sources.entry(stat.id()).or_default();
         let at = |name| At { directory: sys::at::WORKING_DIRECTORY, name };
         let twice = stat.kind != Kind::Directory
             && options.backup.is_none()
-            && names.iter().any(|name| is_one_name(at(name), entry.source()));
-        if !twice {
-            names.push(entry.source_name.to_owned());
+            && names.iter().any(|(other, name)| *other != index && is_one_name(at(name), entry.source()));
+        if !twice && names.iter().all(|(other, _)| *other != index) {
+            names.push((index, entry.source_name.to_owned()));
         }
         twice
     }
