@@ -296,8 +296,12 @@ fn link(worker: &mut Worker<'_>, entry: &Entry<'_>, decided: &Decided, home: &Ho
         }
         // The file can't have more names, or the first copy is on another file system.
         Err(error) if matches!(error.errno(), Some(libc::EMLINK | libc::EXDEV)) => {
-            worker.run.links.forget(decided.stat.id());
-            make(worker, entry, decided)
+            let is_claimed = worker.run.links.claim_anew(decided.stat.id());
+            let made = make(worker, entry, decided);
+            if !matches!(made, Ok(Next::Elsewhere)) {
+                settle(worker.run, entry, &decided.stat, is_claimed, made.is_ok());
+            }
+            made
         }
         Err(error) => Err(error.into()),
     }

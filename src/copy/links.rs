@@ -92,9 +92,17 @@ impl Links {
         }
     }
 
-    /// The copy is not there any more: another name must be copied.
-    pub fn forget(&self, id: Id) {
-        self.lock().remove(&id);
+    /// The copy can't have more names: another one is to be made, which those met from now on are
+    /// linked to. False where somebody is making one already.
+    pub fn claim_anew(&self, id: Id) -> bool {
+        let mut table = self.lock();
+        match table.get(&id) {
+            Some(State::Copying(_)) => false,
+            _ => {
+                table.insert(id, State::Copying(Vec::new()));
+                true
+            }
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Id, State>> {
