@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
-use crate::engine::Ledger;
+use crate::engine::{Ledger, post};
 use crate::error::{Cause, Error, Op};
 use crate::latency::Kind as Latency;
 use crate::sys;
@@ -112,7 +112,8 @@ impl Durable {
 
     /// fsync(2) of a file.
     pub fn sync_file(&self, file: &Arc<OwnedFd>, ledger: &Ledger) -> Step<()> {
-        sync(ledger, || nix::unistd::fsync(file.as_fd())).map_err(|cause| (Op::Sync, cause))
+        sync(ledger, || post::during(Op::Sync, || nix::unistd::fsync(file.as_fd())))
+            .map_err(|cause| (Op::Sync, cause))
     }
 
     /// The same of a regular file that was opened with O_PATH.
@@ -120,7 +121,8 @@ impl Durable {
         let open = |access| sys::temporary::reopen(handle, access | OFlag::O_NONBLOCK);
         let opened = open(OFlag::O_RDONLY).or_else(|_| open(OFlag::O_WRONLY));
         let opened = opened.map_err(|errno| (Op::Sync, Cause::Errno(errno as i32)))?;
-        sync(ledger, || nix::unistd::fsync(&opened)).map_err(|cause| (Op::Sync, cause))
+        sync(ledger, || post::during(Op::Sync, || nix::unistd::fsync(&opened)))
+            .map_err(|cause| (Op::Sync, cause))
     }
 
     /// fsync(2) of the directory that holds `at`.
@@ -162,7 +164,9 @@ impl Durable {
         }
         for how in self.lock().values() {
             if let How::Whole(fd, path) = how
-                && let Err(cause) = sync(ledger, || nix::unistd::syncfs(fd))
+                && let Err(cause) = sync(ledger, || {
+                    post::during_on(Op::SyncFileSystem, path.clone(), || nix::unistd::syncfs(fd))
+                })
             {
                 errors.push(Error::new(Op::SyncFileSystem, path, cause));
             }
@@ -177,7 +181,9 @@ impl Durable {
 fn sync_directory(directory: BorrowedFd<'_>, path: &OsStr, ledger: &Ledger) -> Result<(), Cause> {
     let failed = |errno: Errno| Cause::Errno(errno as i32);
     match sys::at::open_directory(directory, path, true) {
-        Ok(opened) => match sync(ledger, || nix::unistd::fsync(opened.as_fd())) {
+        Ok(opened) => match sync(ledger, || {
+            post::during_of(Op::Sync, opened.as_fd(), || nix::unistd::fsync(opened.as_fd()))
+        }) {
             Err(Cause::Errno(libc::EINVAL)) => Ok(()),
             synced => synced,
         },

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 
+use crate::engine::post::Subject;
 use crate::error::{Cause, Error, Op};
 use crate::sys;
 use crate::sys::stat::{Kind, Stat};
@@ -120,6 +121,16 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// Its names for whoever watches.
+    pub fn subject(&self) -> Arc<dyn Subject> {
+        Arc::new(Named {
+            parent: (!self.is_operand()).then(|| Arc::clone(self.parent)),
+            operand: Arc::clone(self.operand),
+            source_name: self.source_name.to_owned(),
+            target_name: self.target_name.to_owned(),
+        })
+    }
+
     pub fn source_error(&self, op: Op, cause: Cause) -> Error {
         Error::new(op, self.source_path(), cause)
     }
@@ -139,6 +150,31 @@ impl<'a> Entry<'a> {
             source_name: self.source_name.to_owned(),
             target_name: self.target_name.to_owned(),
             is_new: self.is_new,
+        }
+    }
+}
+
+/// The names of an entry, for as long as they are wanted.
+struct Named {
+    /// the directories of both sides; None: an operand has names of its own
+    parent: Option<Arc<Directory>>,
+    operand: Arc<Operand>,
+    source_name: OsString,
+    target_name: OsString,
+}
+
+impl Subject for Named {
+    fn source(&self) -> PathBuf {
+        match &self.parent {
+            None => self.operand.source.clone(),
+            Some(parent) => parent.source_path().join(&self.source_name),
+        }
+    }
+
+    fn target(&self) -> PathBuf {
+        match &self.parent {
+            None => self.operand.target.clone(),
+            Some(parent) => parent.target_path().join(&self.target_name),
         }
     }
 }

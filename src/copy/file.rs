@@ -2,10 +2,12 @@
 
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
+use crate::engine::post;
 use crate::error::{Cause, Error, Op};
 use crate::flow::Losses;
 use crate::sys;
@@ -38,6 +40,7 @@ pub(super) fn length_of(name: &Name) -> Option<u64> {
 /// Copies the content of a regular file, or of whatever else is to be copied as one.
 pub(super) fn copy(worker: &mut Worker<'_>, entry: &Entry<'_>, decided: &Decided) -> Result<Next, Stop> {
     let run = worker.run;
+    post::be_about(entry.subject());
     if let Some(map) = &run.options.map {
         return rescue::copy(worker, entry, decided, map);
     }
@@ -89,6 +92,7 @@ pub(super) fn copy_stream(worker: &mut Worker<'_>, from: &Name, to: &Name) -> Re
     let making = metadata::making(&source.stat, run.options);
     let mut pair = Pair::new(run, source, target, None, making);
     let names = Streams { from, to, at };
+    post::be_about(Arc::new((names.source(), names.target())));
     let moved = transfer::transfer(worker, &mut pair, &names, false);
     let done = match moved {
         Ok(Content::Whole(size, losses)) => {
@@ -251,7 +255,7 @@ fn publish(pair: &mut Pair, at: Option<At<'_>>, size: u64, settled: Step<()>) ->
         return Err(failed);
     }
     let Some(at) = at else { return Ok(false) };
-    pair.target.publish(at)
+    post::during(Op::Publish, || pair.target.publish(at))
 }
 
 /// Makes the name last that the target got.

@@ -13,7 +13,7 @@ use std::os::fd::AsFd;
 
 use nix::errno::Errno;
 
-use crate::engine::{Choice, Edge};
+use crate::engine::{Choice, Edge, post};
 use crate::error::Op;
 use crate::latency::Kind as Latency;
 use crate::sys;
@@ -165,7 +165,8 @@ fn copy_pieces(run: &Run<'_>, pair: &Pair, done: &mut Done) -> End {
         let len = len.min(if is_first { FIRST_BYTES } else { PIECE_BYTES });
         let started = run.ledger.now();
         let (from, to) = (source.edge.file.as_fd(), target.edge.file.as_fd());
-        match sys::offload::copy_range(from, to, done.completed, len) {
+        let copy = || sys::offload::copy_range(from, to, done.completed, len);
+        match post::during(Op::Write, copy) {
             Ok(0) if done.completed >= expected => return End::Whole,
             // The source was cut, or the server doesn't mean it.
             Ok(0) => return End::Refused,

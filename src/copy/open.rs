@@ -6,7 +6,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, post};
 use crate::error::{Cause, Error, Op};
 use crate::sys;
 use crate::sys::stat::{Kind, Stat};
@@ -155,7 +155,8 @@ fn open_target(
     }
     let (mut tries, mut pauses) = (0, 0);
     loop {
-        match Target::new(at, making.mode & 0o777 & !making.omitted, at_once) {
+        let made = || Target::new(at, making.mode & 0o777 & !making.omitted, at_once);
+        match post::during(Op::Create, made) {
             Ok(target) => {
                 if target.is_temporary() {
                     clean_up(run, entry, at);

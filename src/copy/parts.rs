@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::engine::{End, Flow, error_of};
+use crate::engine::{End, Flow, error_of, post};
 use crate::error::{Cause, Error, Op};
 use crate::flow::{Length, Losses, Pump, Shape, Side, Visibility};
 use crate::sys::stat::Kind;
@@ -125,6 +125,7 @@ fn move_part(worker: &mut Worker<'_>, parts: &Parts, index: usize) -> Result<(),
     source.base = Some(from);
     target.base = Some(from);
     let engine = worker.engines.ring(run, Some(bytes))?;
+    post::be_about(entry.subject());
     let (source_path, target_path) = (entry.source_path(), entry.target_path());
     let hears = |hitch| run.retry(hitch, &source_path, &target_path, from);
     let flow = Flow::new(pump, engine.arena(), run.cancel, &run.ledger).hearing(&hears);

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::{Whence, lseek};
 
-use crate::engine::Edge;
+use crate::engine::{Edge, post};
 use crate::error::{Cause, Error, Op, errno_of};
 use crate::flow::Length;
 use crate::sys;
@@ -33,7 +33,8 @@ pub(super) const INTERRUPTED: i32 = libc::ECANCELED;
 /// openat(2), again after a signal unless that signal asked to stop.
 pub(super) fn open(at: At<'_>, flags: OFlag, cancel: &Cancel) -> Result<OwnedFd, Errno> {
     loop {
-        match sys::at::open(at.directory, at.name, flags, 0) {
+        let op = if flags.contains(OFlag::O_WRONLY) { Op::Create } else { Op::Open };
+        match post::during(op, || sys::at::open(at.directory, at.name, flags, 0)) {
             Err(Errno::EINTR) if cancel.is_raised() => return Err(Errno::from_raw(INTERRUPTED)),
             Err(Errno::EINTR) => continue,
             result => return result,

@@ -12,6 +12,8 @@
 //! |---|---|---|---|---|---|
 //! | | 3.0 | 1.5 | 1.1 | 0.85 | 0.64 |
 
+use crate::engine::post;
+
 use super::entry::{self, Entry, Waiting};
 use super::file::{self, Settled};
 use super::finish;
@@ -45,8 +47,10 @@ pub(super) fn offer(run: &Run<'_>, entry: &Entry<'_>, settled: Settled) -> Resul
 
 /// Takes files to their names until there will be no more.
 pub(super) fn work(run: &Run<'_>) {
+    run.meter.open_post();
     while let Some(unit) = run.syncers.take() {
         let Unit { waiting, settled } = *unit;
+        post::be_about(waiting.entry().subject());
         let stat = settled.pair.source.stat;
         let done = file::finish(run, &waiting.entry(), settled);
         entry::settle_elsewhere(run, &waiting.entry(), &stat, done);

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
-use crate::engine::Edge;
+use crate::engine::{Edge, post};
 use crate::error::{Cause, Op, errno_of};
 use crate::sys;
 use crate::sys::cancel::Cancel;
@@ -234,7 +234,8 @@ impl Target {
         if !self.is_file() {
             return Ok(());
         }
-        sys::space::set_size(self.edge.file.as_fd(), size).map_err(failed(Op::Truncate))
+        let set = || sys::space::set_size(self.edge.file.as_fd(), size);
+        post::during(Op::Truncate, set).map_err(failed(Op::Truncate))
     }
 
     /// Gives a new file its name, once: `at`, unless what it replaces was found elsewhere. Whether there is a
@@ -280,7 +281,7 @@ impl Target {
 
     /// Closes it, and hears what close(2) has to say.
     pub fn close(self) -> Step<()> {
-        self.edge.close().map_err(failed(Op::Close))
+        post::during(Op::Close, || self.edge.close()).map_err(failed(Op::Close))
     }
 
     /// Gives up: a new file goes, one that was there is cut to the `completed` bytes that are

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
-use crate::engine::{Choice, End, Engine, Flow, error_of};
+use crate::engine::{Choice, End, Engine, Flow, error_of, post};
 use crate::error::{Cause, Error, Op};
 use crate::flow::{Digesting, Holes, Length, Losses, Patience, Pump, Shape, Side, Visibility};
 use crate::sys;
@@ -225,7 +225,8 @@ fn clone_file(run: &Run<'_>, pair: &mut Pair) -> Step<Option<u64>> {
         pair.explanation.reflink = "unsupported";
         return Ok(None);
     }
-    match sys::clone::clone_file(source.edge.file.as_fd(), target.edge.file.as_fd()) {
+    let clone = || sys::clone::clone_file(source.edge.file.as_fd(), target.edge.file.as_fd());
+    match post::during(Op::Clone, clone) {
         Ok(()) => {
             // A clone has what the source has now, and behind it what a longer file held before.
             let size = source.size_now().unwrap_or(source.stat.size);

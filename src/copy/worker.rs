@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
+use crate::engine::post;
 use crate::error::{Cause, Error, Op};
 use crate::sys::directory::Entries;
 
@@ -53,6 +54,7 @@ struct Frame {
 
 impl<'r> Worker<'r> {
     pub fn new(run: &'r Run<'r>) -> Worker<'r> {
+        run.meter.open_post();
         Worker { run, engines: Engines::default(), stack: VecDeque::new(), suspended: 0 }
     }
 
@@ -176,7 +178,9 @@ impl<'r> Worker<'r> {
         };
         let next = match run.should_stop() {
             true => Ok(None),
-            false => frame.ahead.next(run.options, &directory, source.as_fd(), &mut frame.entries),
+            false => post::during_of(Op::List, source.as_fd(), || {
+                frame.ahead.next(run.options, &directory, source.as_fd(), &mut frame.entries)
+            }),
         };
         let ahead::Name { name, file } = match next {
             Ok(Some(name)) => name,

@@ -11,7 +11,10 @@ use crate::ring::Arena;
 use crate::sys::cancel::Cancel;
 
 use super::digest::Digester;
+use super::edge::Edge;
 use super::ledger::Ledger;
+use super::post::{self, Lane, Post};
+use super::settle::Way;
 
 /// A pump with its arena and the means to wake whoever waits for it. There may be many of them, one
 /// after the other and at once, under one ledger.
@@ -27,6 +30,7 @@ pub struct Flow<'d> {
     cancel: Cancel,
     ledger: Arc<Ledger>,
     digester: Option<Mutex<Digester<'d>>>,
+    post: Option<Arc<Post>>,
     hears: Option<&'d (dyn Fn(Hitch) + Sync)>,
 }
 
@@ -89,6 +93,7 @@ impl<'d> Flow<'d> {
             cancel: cancel.clone(),
             ledger: Arc::clone(ledger),
             digester: None,
+            post: post::here(),
             hears: None,
         }
     }
@@ -171,6 +176,17 @@ impl<'d> Flow<'d> {
     pub(super) fn look_at(&self, offset: u64, bytes: &[u8]) {
         if let Some(digester) = &self.digester {
             (digester.lock().unwrap_or_else(PoisonError::into_inner))(offset, bytes);
+        }
+    }
+
+    /// What is in flight that way: where the oldest operation is, and whether anything has moved. What
+    /// may wait for ever is nobody's fault.
+    pub(super) fn show(&self, way: Way, edge: &Edge, oldest: Option<u64>, has_moved: bool) {
+        if let Some(post) = &self.post
+            && !edge.may_block
+        {
+            let lane = if way == Way::Read { Lane::Read } else { Lane::Write };
+            post.show(lane, oldest.map(|oldest| edge.base.unwrap_or(0) + oldest), has_moved);
         }
     }
 

@@ -65,6 +65,7 @@ fn sleep(flow: &Flow<'_>, state: MutexGuard<'_, State>, until: Duration) {
 
 fn carry_out(flow: &Flow<'_>, state: &mut State, way: Way, edge: &Edge, transfer: Transfer) {
     let started = flow.now();
+    flow.show(way, edge, Some(transfer.offset), true);
     let result = {
         let mut buffer = flow.arena().buffer(transfer.slot);
         let bytes = &mut buffer[transfer.at as usize..][..transfer.len as usize];
@@ -74,6 +75,7 @@ fn carry_out(flow: &Flow<'_>, state: &mut State, way: Way, edge: &Edge, transfer
         };
         moved.map(|n| n as u32).map_err(|errno| errno as i32)
     };
+    flow.show(way, edge, None, true);
     let now = flow.now();
     if matches!(result, Ok(n) if n > 0) {
         let kind = if way == Way::Read { Kind::Read } else { Kind::Write };

@@ -1,12 +1,16 @@
 //! What a progress line may look at while a copy runs, from another thread, at any time.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::flow::Progress;
 
+use super::post::{self, Post};
+
 /// Counters that the engine adds to and anybody reads. They may be some microseconds apart.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Meter {
+    posts: Mutex<Vec<Arc<Post>>>,
     total_bytes: AtomicU64,
     total_files: AtomicU64,
     total: AtomicU8,
@@ -51,6 +55,18 @@ pub struct Seen {
 }
 
 impl Meter {
+    /// This thread's work can be watched from now on.
+    pub fn open_post(&self) {
+        let post = Arc::new(Post::default());
+        self.posts.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&post));
+        post::stand_at(post);
+    }
+
+    /// Everybody's posts so far, in the order in which they were opened.
+    pub fn posts(&self) -> Vec<Arc<Post>> {
+        self.posts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The high-water mark over all flows, in bytes.
     pub fn set_mark(&self, high_water_bytes: u64) {
         self.high_water_bytes.store(high_water_bytes, Ordering::Relaxed);

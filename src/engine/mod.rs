@@ -13,9 +13,11 @@ mod inline;
 mod ledger;
 mod meter;
 mod plain;
+pub mod post;
 mod ring;
 mod settle;
 mod size;
+mod stalls;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -27,6 +29,7 @@ pub use ledger::{Books, IntervalSink, Ledger};
 pub use meter::{Meter, Seen};
 pub use settle::error_of;
 pub use size::{Size, Typed};
+pub use stalls::{News, Stall, Stalls};
 
 use crate::error::{Cause, Error, Op};
 use crate::latency::Kind as Latency;

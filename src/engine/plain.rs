@@ -78,7 +78,9 @@ impl Driver<'_, '_> {
             self.flow.changed.notify_all();
             drop(state);
             let started = self.flow.now();
+            self.flow.show(way, edge, Some(transfer.offset), true);
             let result = self.transfer(way, edge, transfer);
+            self.flow.show(way, edge, None, true);
             let now = self.flow.now();
             if matches!(result, Ok(n) if n > 0) {
                 self.flow.ledger().record_at(kind, started, now);

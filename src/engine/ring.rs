@@ -27,6 +27,7 @@ pub(super) async fn drive(ring: &Ring, flow: &Flow<'_>, source: &End, target: &E
         running: Vec::new(),
         withdrawals: Vec::new(),
         completed: Vec::new(),
+        has_moved: [false; 2],
     };
     let cancel = Watch::new(flow.cancel().clone());
     loop {
@@ -37,6 +38,7 @@ pub(super) async fn drive(ring: &Ring, flow: &Flow<'_>, source: &End, target: &E
             driver.settle(&mut state);
             driver.cancel_if_asked(&mut state);
             let wait_until = driver.submit(&mut state);
+            driver.show();
             flow.publish(&mut state);
             if state.pump.is_finished() && driver.is_idle() {
                 return;
@@ -70,6 +72,8 @@ struct Driver<'a, 'd> {
     /// cancellations of operations that might never complete
     withdrawals: Vec<InFlight>,
     completed: Vec<(What, Transfer, Duration, Done)>,
+    /// reads and writes, since this was last shown
+    has_moved: [bool; 2],
 }
 
 impl Driver<'_, '_> {
@@ -110,6 +114,7 @@ impl Driver<'_, '_> {
         let started = self.flow.now();
         if way == Way::Read && edge.read_by_call {
             let bytes = &mut buffer[transfer.at as usize..][..transfer.len as usize];
+            self.flow.show(way, edge, Some(transfer.offset), true);
             let result = edge.read(transfer, bytes).map(|n| n as u32).map_err(|errno| errno as i32);
             let done = Done { result, buffer: Some(buffer) };
             return self.completed.push((What::Transfer(way), transfer, started, done));
@@ -121,6 +126,17 @@ impl Driver<'_, '_> {
             Way::Write => self.ring.write(fd, buffer, part, offset, flags),
         };
         self.running.push(Running { what: What::Transfer(way), transfer, started, operation });
+    }
+
+    /// Shows whoever watches what is in flight, and that something has moved.
+    fn show(&mut self) {
+        for (way, end) in [(Way::Read, self.source), (Way::Write, self.target)] {
+            let End::Edge(edge) = end else { continue };
+            let is_this_way =
+                |running: &&Running| matches!(running.what, What::Transfer(other) if other == way);
+            let oldest = self.running.iter().find(is_this_way).map(|running| running.transfer.offset);
+            self.flow.show(way, edge, oldest, std::mem::take(&mut self.has_moved[way as usize]));
+        }
     }
 
     /// Tells the pump to stop, and withdraws what might wait for ever.
@@ -215,6 +231,7 @@ impl Driver<'_, '_> {
             Way::Read => (self.source, Kind::Read),
             Way::Write => (self.target, Kind::Write),
         };
+        self.has_moved[way as usize] = true;
         let End::Edge(edge) = end else { unreachable!("only a descriptor has operations in flight") };
         if matches!(result, Ok(n) if n > 0) {
             self.flow.ledger().record_at(kind, started, now);

@@ -14,6 +14,7 @@ use crate::sys;
 
 use super::edge::{Edge, End};
 use super::flow::{Flow, State};
+use super::post;
 
 /// Which side of the pump an operation belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,7 +196,7 @@ fn allocate(pump: &mut Pump, target: &Edge, from: u64) {
         return;
     }
     let base = target.base.unwrap_or(0);
-    match sys::space::preallocate(target.file.as_fd(), base + from, len) {
+    match post::during(Op::Allocate, || sys::space::preallocate(target.file.as_fd(), base + from, len)) {
         // The writes will be told so as well, and wait.
         Err(Errno::ENOSPC | Errno::EDQUOT) if pump.shape().patience.waits_for_room => {}
         Err(errno) if matches!(classify(errno as i32), Class::Full | Class::TooLarge) => {

@@ -17,7 +17,7 @@ mod tests {
     use super::*;
     use crate::error::{Cause, Error, Op};
     use crate::latency::{Kind, Recorder};
-    use crate::report::{Command, Flow, Latency, Method, Outcome, Path, Process, Ring, SCHEMA};
+    use crate::report::{Command, Flow, Latency, Method, Outcome, Path, Process, Ring, SCHEMA, Stall};
     use serde_json::{Value, json};
     use std::time::Duration;
 
@@ -53,6 +53,14 @@ mod tests {
             latency: Latency::from(&totals),
             process: Process { peak_rss_bytes: 1 << 20, user_s: 0.5, system_s: 1.5 },
             errors: vec![(&Error::new(Op::Write, "b", Cause::Errno(libc::ENOSPC)).at(512)).into()],
+            stalls: vec![Stall {
+                op: "write",
+                path: "b".into(),
+                path_bytes: None,
+                offset: Some(512),
+                start_s: 0.5,
+                length_s: 1.5,
+            }],
             notes: vec!["buffers are not registered".into()],
         };
 
@@ -77,6 +85,7 @@ mod tests {
             "process": {"peak_rss_bytes": 1048576, "user_s": 0.5, "system_s": 1.5},
             "errors": [{"path": "b", "op": "write", "offset": 512, "errno": "ENOSPC",
                 "message": "No space left on device"}],
+            "stalls": [{"op": "write", "path": "b", "offset": 512, "start_s": 0.5, "length_s": 1.5}],
             "notes": ["buffers are not registered"],
         });
         assert_eq!(serde_json::from_slice::<Value>(&text).unwrap(), expected);

@@ -13,7 +13,7 @@ pub use hgrm::write_hgrm;
 pub use hlog::HlogWriter;
 pub use json::write_json;
 pub use run::{
-    Command, Failure, Flow, Latency, Method, Outcome, Path, Process, Ring, Run, SCHEMA,
+    Command, Failure, Flow, Latency, Method, Outcome, Path, Process, Ring, Run, SCHEMA, Stall,
     throughput_bytes_per_s,
 };
 pub use table::write_table;

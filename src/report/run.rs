@@ -1,6 +1,7 @@
 //! The JSON report's object. The names of its fields are a promise; where the meaning of one
 //! changes, [`SCHEMA`] does.
 
+use crate::engine;
 use crate::error::Error;
 use crate::latency::{Histograms, Kind, Summary};
 use nix::errno::Errno;
@@ -50,6 +51,8 @@ pub struct Run {
     pub process: Process,
     /// every failure, sorted by path
     pub errors: Vec<Failure>,
+    /// when nothing completed for longer than a limit, in order
+    pub stalls: Vec<Stall>,
     /// what the user should know and is no failure, a sentence each
     pub notes: Vec<String>,
 }
@@ -174,6 +177,37 @@ pub struct Failure {
     pub errno: Option<String>,
     /// the cause in words
     pub message: String,
+}
+
+/// An operation that did not complete for longer than a limit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Stall {
+    /// the name of the operation, see [`crate::error::Op::name`]
+    pub op: &'static str,
+    /// on what, lossily where it is not UTF-8
+    pub path: String,
+    /// the path's bytes in hex, only where it is not UTF-8
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path_bytes: Option<String>,
+    /// where, in bytes from the start of the file, of reads and writes
+    pub offset: Option<u64>,
+    /// since the run began, in seconds, to a tenth
+    pub start_s: f64,
+    /// how long it took, in seconds, to a tenth
+    pub length_s: f64,
+}
+
+impl From<&engine::Stall> for Stall {
+    fn from(stall: &engine::Stall) -> Stall {
+        Stall {
+            op: stall.op.name(),
+            path: stall.path.to_string_lossy().into_owned(),
+            path_bytes: hex_unless_text(&stall.path),
+            offset: stall.offset,
+            start_s: stall.start.as_secs_f64(),
+            length_s: stall.length.as_secs_f64(),
+        }
+    }
 }
 
 impl Latency {

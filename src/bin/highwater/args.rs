@@ -3,9 +3,10 @@
 pub mod copy;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use highwater::units::{parse_rate, parse_size};
+use highwater::units::{parse_duration, parse_rate, parse_size};
 
 /// Copies files, devices and pipes through a fixed ring of registered buffers, with backpressure.
 #[derive(Debug, Parser)]
@@ -73,6 +74,9 @@ pub struct OutputOptions {
     /// A progress line on standard error: on a terminal (auto), always, or never [default: auto]
     #[arg(long, value_name = "WHEN")]
     pub progress: Option<When>,
+    /// Tell what hangs once nothing has completed for so long; 0 never does [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub stall_limit: Option<Duration>,
     /// Say nothing but errors
     #[arg(short, long)]
     pub quiet: bool,

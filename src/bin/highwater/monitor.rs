@@ -1,15 +1,17 @@
-//! Watches a running job from a thread of its own: draws the progress line, answers SIGUSR1.
+//! Watches a running job from a thread of its own: draws the progress line, answers SIGUSR1, tells what
+//! hangs.
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use highwater::engine::{Meter, Seen};
+use highwater::engine::{Meter, Seen, Stall, Stalls};
 use highwater::sys::signals;
 use highwater::units::{format_bytes, format_rate};
 
 use crate::display::Display;
+use crate::voice::Voice;
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A line in a log is not drawn over, so there are fewer.
@@ -17,27 +19,41 @@ const LOG_EVERY: Duration = Duration::from_secs(1);
 /// The rate shown is that of the last seconds.
 const RATE_OVER: Duration = Duration::from_secs(3);
 
-/// A watch that ends when it is dropped.
+/// A watch that goes on until it is finished.
 pub struct Monitor {
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    stop: Sender<()>,
+    thread: JoinHandle<Vec<Stall>>,
 }
 
 impl Monitor {
-    /// Watches `meter`, and shows it on `display`.
-    pub fn start(meter: &Arc<Meter>, display: Display) -> Monitor {
+    /// Watches `meter`, and shows it on `display`. What hangs for longer than the limit is told by
+    /// `voice`; a limit of 0 is none.
+    pub fn start(meter: &Arc<Meter>, display: Display, voice: &Arc<Voice>, stall_limit: Duration) -> Monitor {
         if !matches!(display, Display::Nowhere) {
             meter.want_total();
         }
-        let meter = Arc::clone(meter);
+        let (meter, voice) = (Arc::clone(meter), Arc::clone(voice));
+        let look_every = match stall_limit.is_zero() {
+            true => LOOK_EVERY,
+            false => LOOK_EVERY.min(stall_limit / 4).max(Duration::from_millis(1)),
+        };
         let (stop, stopped) = channel::<()>();
         let thread = std::thread::spawn(move || {
+            let began = Instant::now();
+            let mut stalls = Stalls::new(stall_limit);
             let mut line = Line::new();
             let mut answered = 0;
             let mut logged = Instant::now();
             let mut goes_on = true;
             while goes_on {
-                goes_on = stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout);
+                goes_on = stopped.recv_timeout(look_every) == Err(RecvTimeoutError::Timeout);
+                if !stall_limit.is_zero() {
+                    let posts = meter.posts();
+                    let waits = posts.iter().enumerate();
+                    let waits = waits.flat_map(|(nth, post)| post.waits().map(move |wait| (nth, wait)));
+                    let news = stalls.look(began.elapsed(), waits, |nth, lane| posts[nth].what(lane));
+                    news.iter().for_each(|news| voice.tell_stall(news));
+                }
                 let seen = meter.look();
                 let text = line.text(seen);
                 let asked = signals::times_asked();
@@ -57,17 +73,15 @@ impl Monitor {
                 }
             }
             display.clear();
+            stalls.finish(began.elapsed())
         });
-        Monitor { stop: Some(stop), thread: Some(thread) }
+        Monitor { stop, thread }
     }
-}
 
-impl Drop for Monitor {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+    /// The run is over: what hung meanwhile.
+    pub fn finish(self) -> Vec<Stall> {
+        drop(self.stop);
+        self.thread.join().expect("a panic aborts")
     }
 }
 

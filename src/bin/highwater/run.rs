@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use highwater::copy::{self, Job, Name, Report, Watch};
 use highwater::engine::Meter;
@@ -26,6 +27,8 @@ use crate::voice::{Manner, Voice};
 use crate::{args, manual, meaning};
 
 const FAILED: u8 = 1;
+/// Longer than any healthy disk takes, its error recovery included.
+const STALL_LIMIT: Duration = Duration::from_secs(30);
 
 /// `highwater copy`, or cp.
 pub fn copy(args: impl Iterator<Item = OsString>, program: Program) -> ExitCode {
@@ -78,20 +81,21 @@ fn carry_out(typed: &Copy, job: &Job, program: Program) -> ExitCode {
         dry_run: job.options.dry_run,
         output_taken: job.target == Name::Standard || output.json.as_deref() == Some(Path::new("-")),
     };
-    let voice = Voice::new(manner, display.clone());
+    let voice = Arc::new(Voice::new(manner, display.clone()));
     let meter = Arc::new(Meter::default());
-    let monitor = Monitor::start(&meter, display);
+    let limit = output.stall_limit.unwrap_or(STALL_LIMIT);
+    let monitor = Monitor::start(&meter, display, &voice, limit);
     let watch = Watch {
         cancel,
         meter: Arc::clone(&meter),
         intervals: outputs.intervals(),
-        witness: &voice,
+        witness: &*voice,
         keep_errors: output.json.is_some(),
     };
     let report = copy::copy(job, watch);
-    drop(monitor);
+    let stalls = monitor.finish();
 
-    let ends = [voice.finish(), outputs.finish(&summary(&report), &report.latency)];
+    let ends = [voice.finish(), outputs.finish(&summary(&report, &stalls), &report.latency)];
     let mut status = status(&report, &voice, program);
     for message in ends.into_iter().filter_map(Result::err) {
         voice.say(&message);

@@ -1,13 +1,14 @@
 //! A finished copy as reports show it.
 
 use highwater::copy::{self, Method};
+use highwater::engine::Stall;
 use highwater::report::{self, Run};
 use highwater::sys::process;
 
 use crate::words;
 
-/// The run of which `report` tells.
-pub fn summary(report: &copy::Report) -> Run {
+/// The run of which `report` tells, and what hung meanwhile.
+pub fn summary(report: &copy::Report, stalls: &[Stall]) -> Run {
     let used = process::usage();
     let (block_bytes, buffers) = report.ring.unwrap_or_default();
     Run {
@@ -57,6 +58,7 @@ pub fn summary(report: &copy::Report) -> Run {
             system_s: used.system.as_secs_f64(),
         },
         errors: report.errors.iter().map(report::Failure::from).collect(),
+        stalls: stalls.iter().map(report::Stall::from).collect(),
         notes: report.warnings.iter().map(words::warning).collect(),
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
 use highwater::copy::{Event, Explanation, Failed, Lost, Question, Remains, Retried, Warning, Witness};
+use highwater::engine::News;
 use highwater::error::{Cause, MapFault, errno_of, strerror};
 
 use crate::display::Display;
@@ -74,6 +75,13 @@ impl Voice {
     pub fn say(&self, message: &str) {
         let mut heard = self.heard();
         self.say_after(&mut heard, message);
+    }
+
+    /// What hangs, or goes on.
+    pub fn tell_stall(&self, news: &News) {
+        if !self.manner.quiet && !self.manner.program.is_cp() {
+            self.say(&words::stall(news));
+        }
     }
 
     /// Writes what is left to write; tells in words why that, or anything before, failed.

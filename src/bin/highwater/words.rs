@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use highwater::copy::{Left, Lost, Question, Remains, Retried, Warning};
-use highwater::engine;
+use highwater::engine::{self, News};
 use highwater::error::{Cause, Error, MapFault, Op, strerror};
 use highwater::units::{format_bytes, format_duration};
 
@@ -225,6 +225,32 @@ pub fn lost(lost: &Lost, program: Program) -> Vec<String> {
         "{target} is not whole: {bytes}{total} bytes in {ranges} of {source} can't be read; {map}"
     ));
     lines
+}
+
+/// Something that hangs, or hung.
+pub fn stall(news: &News) -> String {
+    let (News::Hangs(stall) | News::GoesOn(stall)) = news;
+    let path = quote(&stall.path);
+    let doing = match stall.op {
+        Op::Read => format!("reading {path}"),
+        Op::Write => format!("writing {path}"),
+        Op::Sync => format!("syncing {path}"),
+        Op::SyncFileSystem => format!("syncing the file system of {path}"),
+        Op::Open => format!("opening {path}"),
+        Op::Create => format!("opening {path} for writing"),
+        Op::List => format!("reading directory {path}"),
+        Op::Allocate => format!("allocating space for {path}"),
+        Op::Truncate => format!("setting the size of {path}"),
+        Op::Close => format!("closing {path}"),
+        Op::Publish => format!("naming {path}"),
+        op => format!("{} of {path}", op.name()),
+    };
+    let place = stall.offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default();
+    let length = format_duration(stall.length);
+    match news {
+        News::Hangs(_) => format!("{doing}{place} hangs: nothing has come of it for {length}"),
+        News::GoesOn(_) => format!("{doing}{place} went on after {length}"),
+    }
 }
 
 fn counted(number: u64, what: &str) -> String {
