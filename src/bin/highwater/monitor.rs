@@ -39,6 +39,8 @@ impl Monitor {
         };
         let (stop, stopped) = channel::<()>();
         let thread = std::thread::spawn(move || {
+            // Without it signals are answered by the others alone.
+            let stands_by = signals::stand_by().is_ok();
             let began = Instant::now();
             let mut stalls = Stalls::new(stall_limit);
             let mut line = Line::new();
@@ -47,6 +49,9 @@ impl Monitor {
             let mut goes_on = true;
             while goes_on {
                 goes_on = stopped.recv_timeout(look_every) == Err(RecvTimeoutError::Timeout);
+                if stands_by {
+                    signals::answer_pending();
+                }
                 if !stall_limit.is_zero() {
                     let posts = meter.posts();
                     let waits = posts.iter().enumerate();

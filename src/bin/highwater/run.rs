@@ -22,6 +22,7 @@ use crate::meaning::Environment;
 use crate::monitor::Monitor;
 use crate::outputs::Outputs;
 use crate::program::{Program, Usage};
+use crate::quote::quote;
 use crate::summary::summary;
 use crate::voice::{Manner, Voice};
 use crate::{args, manual, meaning};
@@ -63,7 +64,9 @@ fn carry_out(typed: &Copy, job: &Job, program: Program) -> ExitCode {
         Ok(outputs) => outputs,
         Err(message) => return failed(program, &message),
     };
-    let cancel = match Cancel::new().and_then(|cancel| signals::install(&cancel).map(|()| cancel)) {
+    let cancel = match Cancel::new()
+        .and_then(|cancel| signals::install(&cancel, last_words(job, program)).map(|()| cancel))
+    {
         Ok(cancel) => cancel,
         Err(errno) => return failed(program, &format!("cannot start: {}", errno.desc())),
     };
@@ -109,6 +112,19 @@ fn carry_out(typed: &Copy, job: &Job, program: Program) -> ExitCode {
         voice.say(&format!("{} in {seconds:.2} s, {}", format_bytes(report.bytes), format_rate(rate)));
     }
     ExitCode::from(status)
+}
+
+/// What is said when a second signal ends the copy without its being drained.
+fn last_words(job: &Job, program: Program) -> String {
+    if program.is_cp() {
+        return String::new();
+    }
+    let target = quote(job.target.shown());
+    format!(
+        "{}: stopped at once: what was in flight was not waited for; what {target} got may be incomplete \
+         and not on stable storage\n",
+        program.name()
+    )
 }
 
 /// With which status to leave. Says which signal stopped the copy; its failures have been told.
