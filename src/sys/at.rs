@@ -42,7 +42,9 @@ pub fn open_handle(directory: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd, E
 /// leads out, ENOSYS or EPERM where the kernel or its policy has no openat2 (Linux 5.6).
 pub fn open_beneath(root: BorrowedFd<'_>, path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-    let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+    // openat2 refuses what means nothing.
+    let terminal = if flags.contains(OFlag::O_PATH) { OFlag::empty() } else { OFlag::O_NOCTTY };
+    let flags = flags | OFlag::O_CLOEXEC | terminal;
     loop {
         match nix::fcntl::openat2(root, path, OpenHow::new().flags(flags).resolve(resolve)) {
             // A rename somewhere below raced with the walk (openat2(2)).

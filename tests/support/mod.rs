@@ -20,6 +20,7 @@ pub mod nbd;
 pub mod needs;
 pub mod report;
 pub mod server;
+pub mod trace;
 pub mod tree;
 
 pub use cgroup::{MemoryCgroup, Throttle};
