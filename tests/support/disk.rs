@@ -192,14 +192,19 @@ impl LoopDisk {
         LoopDisk { mount: Mount::new(&["-t", fs.name(), path]), device }
     }
 
+    /// What is on this device already, mounted.
+    pub fn mounted(device: LoopDevice, fs: Fs) -> LoopDisk {
+        let mount = Mount::new(&["-t", fs.name(), device.path().to_str().unwrap()]);
+        LoopDisk { mount, device }
+    }
+
     /// The same disk after a crash of the file system: what wasn't synced is lost, its journal's
     /// last entries too. Needs xfs_io.
     pub fn crashed(self, fs: Fs) -> LoopDisk {
         system("xfs_io", &["-x", "-c", "shutdown", self.dir().to_str().unwrap()]);
         let LoopDisk { mount, device } = self;
         drop(mount);
-        let mount = Mount::new(&["-t", fs.name(), device.path().to_str().unwrap()]);
-        LoopDisk { mount, device }
+        LoopDisk::mounted(device, fs)
     }
 
     /// Where it is mounted.

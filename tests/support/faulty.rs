@@ -25,13 +25,17 @@ pub enum On {
     Read,
     Write,
     Fsync,
+    Close,
 }
 
 /// One fault, of every file of the disk.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// This errno for what touches a byte of the range; an fsync touches all.
+    /// This errno for what touches a byte of the range; an fsync or close touches all.
     Errno(On, Range<u64>, i32),
+    /// This errno for the nth one, counted from 1, over all files; as a disk tells of what it has lost,
+    /// once.
+    Nth(On, u32, i32),
     /// No more than so many bytes at a time.
     Short(On, usize),
     /// Each one takes this long.
@@ -176,16 +180,22 @@ impl State {
     }
 
     /// What the faults make of an operation: how long it takes, and its errno or its length.
-    fn strike(&self, on: On, offset: u64, len: usize) -> (Duration, Result<usize, Errno>) {
+    fn strike(&mut self, on: On, offset: u64, len: usize) -> (Duration, Result<usize, Errno>) {
         let (mut time, mut result) = (Duration::ZERO, Ok(len));
-        for fault in &self.faults {
+        for fault in &mut self.faults {
             match fault {
+                Fault::Nth(what, left, errno) if *what == on && *left > 0 => {
+                    *left -= 1;
+                    if *left == 0 {
+                        result = Err(Errno::from_i32(*errno));
+                    }
+                }
                 Fault::Slow(what, slow) if *what == on => time += *slow,
                 Fault::Short(what, most) if *what == on => result = result.map(|len| len.min(*most)),
                 Fault::Errno(what, range, errno) if *what == on => {
                     // What stands before a bad range is done, as a disk does it: short.
                     let hit = range.start < offset + len as u64 && offset < range.end;
-                    if on == On::Fsync || hit && range.start <= offset {
+                    if matches!(on, On::Fsync | On::Close) || hit && range.start <= offset {
                         result = Err(Errno::from_i32(*errno));
                     } else if hit {
                         result = result.map(|len| len.min((range.start - offset) as usize));

@@ -120,10 +120,12 @@ fn operation(error: &Error, path: &str, other: &str, program: Program) -> String
         Op::Truncate if program.is_cp() => format!("failed to extend {path}"),
         Op::Truncate => format!("cannot set the size of {path}{place}"),
         Op::Seek => format!("cannot lseek {path}{place}"),
-        Op::SyncFileSystem => format!(
-            "failed to sync the file system of {path}: {because}; what was written there may be lost, \
-             by this copy or by others"
-        ),
+        Op::SyncFileSystem => {
+            return format!(
+                "failed to sync the file system of {path}: {because}; \
+                 some of what was written there is lost, of this copy or of others"
+            );
+        }
         Op::Sync => return format!("failed to sync {path}: {because}; what was written may be lost"),
         Op::Close => format!("failed to close {path}"),
         Op::Remove | Op::Replace | Op::Delete => format!("cannot remove {path}"),

@@ -171,7 +171,10 @@ impl Filesystem for Served {
     }
 
     fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
-        reply.ok();
+        match self.strike(On::Close, 0, 0) {
+            Ok(_) => reply.ok(),
+            Err(errno) => reply.error(errno),
+        }
     }
 
     fn fsync(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
