@@ -87,6 +87,10 @@ pub enum Op {
     Compare,
     /// reading or writing the map of a rescue
     Map,
+    /// reading a copy back and comparing it with what was read from its source
+    Verify,
+    /// keeping, in a temporary file below `other`, what a file's content hashes to
+    Keep,
     /// setting up io_uring, its buffers or the arena
     Setup,
 }
@@ -134,6 +138,8 @@ impl Op {
             Op::Delete => "delete",
             Op::Compare => "compare",
             Op::Map => "map",
+            Op::Verify => "verify",
+            Op::Keep => "keep",
             Op::Setup => "setup",
         }
     }
@@ -219,6 +225,17 @@ pub enum Cause {
     },
     /// The map of a rescue can't be used, or kept.
     Map(MapFault),
+    /// A copy holds something else than what was written to it.
+    Differs,
+    /// A copy has another length than what was written to it.
+    OtherLength {
+        /// what it has, in bytes
+        is: u64,
+        /// what was written, in bytes
+        expected: u64,
+    },
+    /// Nothing can be read back from where the copy goes.
+    Unverifiable,
     /// io_uring was demanded and the kernel refuses it, with this errno.
     NoRing(i32),
 }
@@ -359,6 +376,11 @@ impl fmt::Display for Cause {
                 write!(out, "has {names} names, of which the others would keep the old content")
             }
             Cause::Map(fault) => write!(out, "{fault}"),
+            Cause::Differs => write!(out, "not what was written"),
+            Cause::OtherLength { is, expected } => {
+                write!(out, "is {is} bytes long, and {expected} were written")
+            }
+            Cause::Unverifiable => write!(out, "can't be read back"),
             Cause::NoRing(errno) => write!(out, "io_uring is refused: {}", strerror(errno)),
         }
     }

@@ -16,6 +16,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
 use crate::engine::Edge;
@@ -104,6 +105,48 @@ pub(super) fn set_up_target(edge: &mut Edge, direct: Direct, facts: &Facts<'_>) 
     };
     let align = set_up(edge, way, direct, facts, OFlag::O_WRONLY)?;
     Ok(Side { ordered: edge.base.is_none(), align, depth: u16::MAX })
+}
+
+/// Where what is read back comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Device,
+    /// this kernel's page cache, or it can't be told
+    Cache,
+    /// there is nothing but memory
+    Memory,
+}
+
+/// Sets an edge up to be read from its device: around the page cache where that is possible, else
+/// with nothing of it in there. `stat` is the file's. Fails where what is in there can't be written
+/// back.
+pub(super) fn set_up_reading_back(edge: &mut Edge, stat: &Stat) -> Result<(Side, Origin), Errno> {
+    let left = sys::cache::evict(edge.file.as_fd())?;
+    let twin = open_direct(edge, stat, OFlag::O_RDONLY);
+    let file_system = sys::space::file_system(edge.file.as_fd()).map(|(kind, _)| kind);
+    let origin = match file_system {
+        // O_DIRECT means what it says.
+        _ if stat.kind == Kind::Block && twin.is_some() => Origin::Device,
+        Ok(
+            FileSystem::Ext4
+            | FileSystem::Xfs
+            | FileSystem::Fuse
+            | FileSystem::Nfs
+            | FileSystem::Cifs
+            | FileSystem::Ceph,
+        ) if twin.is_some() => Origin::Device,
+        Ok(FileSystem::Tmpfs) => Origin::Memory,
+        _ if left == Some(0) => Origin::Device,
+        _ => Origin::Cache,
+    };
+    let (align, depth) = match twin {
+        Some((twin, align)) => {
+            edge.direct = Some(Arc::new(twin));
+            (align, u16::MAX)
+        }
+        None => (1, BUFFERED_DEPTH),
+    };
+    Ok((Side { ordered: false, align, depth }, origin))
 }
 
 impl Facts<'_> {

@@ -269,6 +269,12 @@ impl Directory {
         }
     }
 
+    /// The names that lead to the target from where operands go: the operand's, which may be a path,
+    /// then one below the other.
+    pub fn target_names(&self) -> Vec<OsString> {
+        self.names().iter().rev().map(|within| within.target_name.clone()).collect()
+    }
+
     /// What a target of this name in it is called.
     pub fn target_path_of(&self, name: &OsStr) -> PathBuf {
         self.target_path().join(name)

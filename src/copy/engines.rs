@@ -16,9 +16,16 @@ pub(super) struct Engines {
     calls: Option<Engine>,
     /// for all others
     ring: Option<Engine>,
+    /// they are not in the report: others were there before them
+    uncounted: bool,
 }
 
 impl Engines {
+    /// Those of a worker that comes after the copy.
+    pub fn uncounted() -> Engines {
+        Engines { uncounted: true, ..Engines::default() }
+    }
+
     /// One buffer, and no ring.
     pub fn calls(&mut self, run: &Run<'_>) -> Result<&Engine, Error> {
         if self.calls.is_none() {
@@ -42,7 +49,9 @@ impl Engines {
             for note in engine.notes() {
                 run.used.note(*note, run);
             }
-            run.used.set_up(&engine);
+            if !self.uncounted {
+                run.used.set_up(&engine);
+            }
             self.ring = Some(engine);
         }
         Ok(self.ring.as_ref().expect("it was just set up"))

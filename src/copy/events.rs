@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::digest::Digest;
 use crate::engine;
 use crate::error::{Cause, Error, Op};
 use crate::flow::Losses;
@@ -45,6 +46,13 @@ pub enum Event<'a> {
     },
     /// a file that is there already was left alone (`--debug`)
     Skipped(&'a Path),
+    /// a file is complete, and its content hashes to this ([`Options::manifest`](super::Options::manifest))
+    Hashed {
+        /// the copy
+        target: &'a Path,
+        /// BLAKE3 of what was read from the source
+        hash: &'a Digest,
+    },
     /// how the content of the file just told was copied (`--debug`)
     Explained(Explanation),
     /// what the source lacks is gone (`--delete`; with `--dry-run`: would be)
@@ -155,6 +163,18 @@ pub enum Warning {
         from: u64,
         /// bytes that were copied
         to: u64,
+    },
+    /// a copy, and what else is on its file system, is verified, but not from a device
+    NotFromDevice {
+        /// the first that was met
+        target: PathBuf,
+        /// there is no device; else its pages stay in the page cache
+        in_memory: bool,
+    },
+    /// the name of a copy is no UTF-8, so its checksum's line does not lead to it
+    Unlistable {
+        /// the copy
+        target: PathBuf,
     },
     /// an operand that was copied already is skipped
     SourceTwice {

@@ -1,7 +1,9 @@
 //! The content of one file, from opening both ends to the name of the copy.
 
+use std::ffi::OsString;
+use std::io;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::errno::Errno;
@@ -16,6 +18,7 @@ use crate::sys::stat::Kind;
 use super::decide::Decided;
 use super::entry::{At, Entry, Next, Stop};
 use super::events::{Event, Warning};
+use super::evidence::{self, Digested, Item};
 use super::job::Method;
 use super::metadata::{self, Handle, Subject};
 use super::open::{self, Pair};
@@ -101,13 +104,18 @@ pub(super) fn copy_stream(worker: &mut Worker<'_>, from: &Name, to: &Name) -> Re
             let settled = cut(&pair, size, run.options.sparse)
                 .and_then(|()| pair.target.inherit())
                 .and_then(|()| sync(run, &pair));
+            let digested = pair.digested.take();
+            let item = || item(&pair.target, size, vec![to.shown().into()], (from.shown(), to.shown()));
+            let digested = digested.map(|digested| (digested, item()));
             let named = publish(&mut pair, at, size, settled).and_then(|is_new| match (is_new, at) {
                 (true, Some(at)) => sync_name(run, &pair, at),
                 _ => Ok(()),
             });
             named.map_err(told).and_then(|()| {
                 pair.source.leave_after(size).map_err(|no| Error::new(Op::Seek, from.shown(), errno(no)))?;
-                pair.target.close().map(|()| is_whole).map_err(told)
+                pair.target.close().map_err(told)?;
+                conclude(run, digested);
+                Ok(is_whole)
             })
         }
         Ok(Content::InParts(..)) => unreachable!("a stream has no parts"),
@@ -198,7 +206,13 @@ pub(super) fn finish(run: &Run<'_>, entry: &Entry<'_>, settled: Settled) -> Resu
         run.warn(Warning::Grew { source: entry.source_path(), from, to: size });
     }
     let explanation = pair.explanation;
+    let digested = pair.digested.take().map(|digested| {
+        let mut names = entry.parent.target_names();
+        names.push(entry.target_name.to_owned());
+        (digested, item(&pair.target, size, names, (&entry.source_path(), &entry.target_path())))
+    });
     pair.target.close().map_err(told)?;
+    conclude(run, digested);
     if run.options.explain && !run.options.skip_data {
         run.tell(&Event::Explained(explanation));
     }
@@ -206,6 +220,19 @@ pub(super) fn finish(run: &Run<'_>, entry: &Entry<'_>, settled: Settled) -> Resu
         run.count_file();
     }
     Ok(())
+}
+
+/// What is kept of a file that is complete, but for what it hashed to.
+fn item(target: &Target, length: u64, names: Vec<OsString>, shown: (&Path, &Path)) -> Item {
+    let (source, target_path) = (shown.0.to_owned(), shown.1.to_owned());
+    let is_device = target.stat.kind == Kind::Block;
+    Item { names, source, target: target_path, id: target.stat.id(), is_device, length, streams: Vec::new() }
+}
+
+fn conclude(run: &Run<'_>, digested: Option<(io::Result<Digested>, Item)>) {
+    if let Some((digested, item)) = digested {
+        evidence::conclude(run, digested, item);
+    }
 }
 
 fn keep_metadata(run: &Run<'_>, entry: &Entry<'_>, pair: &Pair) -> bool {

@@ -59,6 +59,17 @@ pub enum Method {
     Offload,
 }
 
+/// What reading back came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// files that were read back and compared
+    pub files: u64,
+    /// what they should hold, holes included
+    pub bytes: u64,
+    /// files that hold something else
+    pub wrong: u64,
+}
+
 /// What a copy came to.
 pub struct Report {
     /// bytes moved, holes not counted; of clones and offloads, the bytes shared or copied there
@@ -97,6 +108,8 @@ pub struct Report {
     pub retries: u64,
     /// which, sorted by path, where that was asked for
     pub errors: Vec<Error>,
+    /// what was read back, where that was asked for
+    pub verified: Option<Verified>,
     /// in the order in which they were met
     pub warnings: Vec<Warning>,
 }

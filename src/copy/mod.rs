@@ -14,6 +14,7 @@
 //! | `make` | directories, links and nodes |
 //! | `file`, `open`, `source`, `target`, `replace` | a file's copy: opening both ends, completing it |
 //! | `transfer`, `direct`, `offload`, `parts`, `engines` | how its content moves |
+//! | `evidence`, `verify` | what was copied hashes to; whether its copy does |
 //! | `metadata`, `durable` | attributes; stable storage |
 //! | `temporary` | names until there is a name, and what killed copies left under them |
 //! | `filter`, `mirror`, `survey` | which names; `--delete`; totals for the progress line |
@@ -29,6 +30,7 @@ mod durable;
 mod engines;
 mod entry;
 mod events;
+mod evidence;
 mod file;
 mod filter;
 mod finish;
@@ -59,12 +61,13 @@ mod target;
 mod temporary;
 mod transfer;
 mod update;
+mod verify;
 mod worker;
 
 pub use direct::Direct;
 pub use events::{Event, Explanation, Failed, Left, Lost, Question, Remains, Retried, Warning, Witness};
 pub use filter::{Filter, FilterError, Rule, Unfit};
-pub use job::{Job, Method, Report, Watch};
+pub use job::{Job, Method, Report, Verified, Watch};
 pub use options::{
     Backup, BackupKind, Delete, Demand, Dereference, Keep, Make, Offload, OnError, Options, Permissions,
     Reflink, Sparse, Sync, TargetIs, Update,

@@ -65,7 +65,8 @@ enum End {
 /// Whether a file is to be offered to a server.
 pub(super) fn may_be(run: &Run<'_>, pair: &Pair) -> bool {
     let (options, source, target) = (run.options, &pair.source, &pair.target);
-    // An engine that is named is wanted; holes that are to be made or filled need the bytes in hand.
+    // An engine that is named is wanted; holes that are to be made or filled need the bytes in hand,
+    // and so does a checksum.
     let allowed = options.offload == Offload::Auto
         && options.sparse == Sparse::Auto
         && options.direct != Direct::Always
@@ -74,6 +75,7 @@ pub(super) fn may_be(run: &Run<'_>, pair: &Pair) -> bool {
         && options.on_error != OnError::ZeroFill
         && options.retries == 0
         && !options.waits_for_room
+        && run.evidence.is_none()
         && run.job.limit_bytes_per_s.is_none();
     let whole = source.stat.kind == Kind::Regular
         && source.edge.base == Some(0)

@@ -1,5 +1,6 @@
 //! Opening both ends of a file's copy, which from then on are safe from what happens to names.
 
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -14,6 +15,7 @@ use crate::sys::stat::{Kind, Stat};
 use super::decide::{Decided, Found};
 use super::entry::{At, Entry, Stop};
 use super::events::Explanation;
+use super::evidence::Digested;
 use super::job::Method;
 use super::metadata::{self, Making};
 use super::replace::{self, Over, Spot};
@@ -36,6 +38,8 @@ pub(super) struct Pair {
     /// how the content went, for `--debug`
     pub explanation: Explanation,
     pub method: Method,
+    /// what its content hashes to, where that is kept
+    pub digested: Option<io::Result<Digested>>,
 }
 
 impl Pair {
@@ -48,7 +52,8 @@ impl Pair {
             engine: None,
             direct: (false, false),
         };
-        Pair { source, target, before, making, syncs, explanation, method: Method::Plain }
+        let (method, digested) = (Method::Plain, None);
+        Pair { source, target, before, making, syncs, explanation, method, digested }
     }
 
     pub fn is_new(&self) -> bool {
@@ -122,6 +127,9 @@ fn open_target(
             Some(replace::existing(run, entry, at).map_err(told)?)
         }
         Found::Loop if run.options.atomic => Some(Over::default()),
+        Found::Something(Stat { kind, .. }) if run.options.verify && kind.is_stream() => {
+            return Err(told((Op::Verify, Cause::Unverifiable)));
+        }
         Found::Something(Stat { kind, .. }) => match open_in_place(worker, entry, at, kind)? {
             Some(file) => {
                 let target = Target::existing(file, &source.stat).map_err(told)?;

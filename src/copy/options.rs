@@ -250,6 +250,10 @@ pub struct Options {
     pub direct: Direct,
     /// durability
     pub sync: Sync,
+    /// what was copied is read back from its device and compared with what was read from the source
+    pub verify: bool,
+    /// the checksum of each file is told ([`Event::Hashed`](super::Event::Hashed))
+    pub manifest: bool,
     /// which files
     pub filter: Filter,
     /// nothing is touched, what would be done is told

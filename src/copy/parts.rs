@@ -3,6 +3,7 @@
 //! Only a file without a name is split: until all parts are there nobody can see that its size
 //! says more than is true.
 
+use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,6 +13,7 @@ use crate::flow::{Length, Losses, Pump, Shape, Side, Visibility};
 use crate::sys::stat::Kind;
 
 use super::entry::{self, Entry, Stop, Waiting};
+use super::evidence::{self, Digested};
 use super::file;
 use super::finish;
 use super::job::Method;
@@ -25,6 +27,8 @@ use super::worker::{Unit, Worker};
 const WORTH_SPLITTING_BYTES: u64 = 2 * PART_BYTES;
 /// Each part but the last has so many bytes: some tenths of a second of a fast disk.
 const PART_BYTES: u64 = 64 << 20;
+/// A file has no more parts than that, however long it is: they have larger ones.
+const MOST_PARTS: u64 = 256;
 
 /// A file in parts.
 pub(super) struct Parts {
@@ -32,6 +36,8 @@ pub(super) struct Parts {
     sides: (Side, Side),
     /// bytes of the source
     length: u64,
+    /// of each part but the last, which may have more
+    part_bytes: u64,
     left: AtomicUsize,
     moved: AtomicU64,
     /// bytes that the last part ended at
@@ -43,6 +49,8 @@ struct State {
     pair: Option<Pair>,
     failure: Option<Error>,
     losses: Losses,
+    /// of each part that has been copied, where that is kept
+    digested: Vec<Option<io::Result<Digested>>>,
 }
 
 /// Whether several workers may have a use for a file so long.
@@ -63,17 +71,24 @@ pub(super) fn are_worthwhile(run: &Run<'_>, pair: &Pair, length: Option<u64>) ->
 /// Hands all parts but the first to whoever is free, and copies that one.
 pub(super) fn hand_out(worker: &mut Worker<'_>, entry: &Entry<'_>, pair: Pair, sides: (Side, Side)) {
     let length = pair.source.known_length().expect("only what has a length is split");
-    let count = (length / PART_BYTES) as usize;
+    let part_bytes = PART_BYTES * length.div_ceil(PART_BYTES * MOST_PARTS);
+    let count = (length / part_bytes) as usize;
     let failure = pair.target.set_size(length).err();
     let failure = failure.map(|(op, cause)| entry.target_error(op, cause));
     let parts = Arc::new(Parts {
         waiting: entry.to_waiting(),
         sides,
         length,
+        part_bytes,
         left: AtomicUsize::new(count),
         moved: AtomicU64::new(0),
         end: AtomicU64::new(length),
-        state: Mutex::new(State { pair: Some(pair), failure, losses: Losses::default() }),
+        state: Mutex::new(State {
+            pair: Some(pair),
+            failure,
+            losses: Losses::default(),
+            digested: (0..count).map(|_| None).collect(),
+        }),
     });
     for index in 1..count {
         worker.run.queue.push(Unit::Part(Arc::clone(&parts), index));
@@ -98,12 +113,12 @@ pub(super) fn copy_part(worker: &mut Worker<'_>, parts: &Arc<Parts>, index: usiz
 fn move_part(worker: &mut Worker<'_>, parts: &Parts, index: usize) -> Result<(), Error> {
     let run = worker.run;
     let entry = parts.waiting.entry();
-    let from = index as u64 * PART_BYTES;
-    let is_last = from + 2 * PART_BYTES > parts.length;
+    let from = index as u64 * parts.part_bytes;
+    let is_last = parts.length - from < 2 * parts.part_bytes;
     // The last one takes what has been added meanwhile, too.
     let (bytes, length) = match is_last {
         true => (parts.length - from, Length::Expected(parts.length - from)),
-        false => (PART_BYTES, Length::Exact(PART_BYTES)),
+        false => (parts.part_bytes, Length::Exact(parts.part_bytes)),
     };
     let interrupted = || entry.target_error(Op::Write, Cause::Errno(INTERRUPTED));
     let (mut source, mut target, pump) = {
@@ -128,7 +143,12 @@ fn move_part(worker: &mut Worker<'_>, parts: &Parts, index: usize) -> Result<(),
     post::be_about(entry.subject());
     let (source_path, target_path) = (entry.source_path(), entry.target_path());
     let hears = |hitch| run.retry(hitch, &source_path, &target_path, from);
+    let mut digests = run.evidence.as_ref().map(|evidence| evidence.of_stream(from));
     let flow = Flow::new(pump, engine.arena(), run.cancel, &run.ledger).hearing(&hears);
+    let flow = match &mut digests {
+        Some(digests) => flow.digested_by(digests.digester()),
+        None => flow,
+    };
     engine.run(&flow, &End::Edge(source), &End::Edge(target));
     let finished = flow.finish();
     let moved = finished.progress.completed_bytes;
@@ -140,8 +160,9 @@ fn move_part(worker: &mut Worker<'_>, parts: &Parts, index: usize) -> Result<(),
     }
     run.used.add(if engine.is_ring() { Method::Ring } else { Method::Plain }, moved);
     parts.moved.fetch_add(moved, Ordering::Relaxed);
+    let end = from + finished.completed_to;
     if is_last {
-        parts.end.store(from + finished.completed_to, Ordering::Relaxed);
+        parts.end.store(end, Ordering::Relaxed);
     }
     match finished.failure {
         Some(failure) => {
@@ -150,7 +171,11 @@ fn move_part(worker: &mut Worker<'_>, parts: &Parts, index: usize) -> Result<(),
             Err(error)
         }
         None if finished.cancelled => Err(interrupted()),
-        None => Ok(()),
+        None => {
+            let digested = digests.map(|digests| digests.finish(end));
+            parts.state.lock().unwrap_or_else(PoisonError::into_inner).digested[index] = digested;
+            Ok(())
+        }
     }
 }
 
@@ -159,7 +184,9 @@ fn complete(worker: &mut Worker<'_>, parts: &Parts) {
     let entry = parts.waiting.entry();
     let (mut pair, failure, losses) = {
         let mut state = parts.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let pair = state.pair.take().expect("a file is completed once");
+        let mut pair = state.pair.take().expect("a file is completed once");
+        pair.digested =
+            std::mem::take(&mut state.digested).into_iter().collect::<Option<_>>().map(evidence::join);
         (pair, state.failure.take(), std::mem::take(&mut state.losses))
     };
     let stat = pair.source.stat;

@@ -17,12 +17,13 @@ use crate::flow::{Failure, Losses, Marks, Reason, patience};
 use crate::sys;
 use crate::sys::cancel::Cancel;
 
-use super::directory::Operand;
+use super::directory::{Operand, Place};
 use super::durable::Durable;
 use super::engines::Used;
 use super::entry::Entry;
 use super::events::{Event, Failed, Lost, Retried, Warning, Witness};
-use super::job::{Job, Method, Report, Watch};
+use super::evidence::Evidence;
+use super::job::{Job, Method, Report, Verified, Watch};
 use super::links::Links;
 use super::metadata::{self, Subject};
 use super::open::Pair;
@@ -38,7 +39,7 @@ use super::tally::{FileSystems, Impossible, Tally};
 use super::temporary::Leftovers;
 use super::transfer::Names;
 use super::worker::{Unit, Worker};
-use super::{file, mirror, parts, survey};
+use super::{file, mirror, parts, survey, verify};
 
 /// What all workers share.
 pub(super) struct Run<'a> {
@@ -60,6 +61,8 @@ pub(super) struct Run<'a> {
     pub clones: Impossible,
     pub offloads: Impossible,
     pub file_systems: FileSystems,
+    /// what was copied, where that is to be verified or listed
+    pub evidence: Option<Evidence>,
     /// of each worker's ring
     pub size: Size,
     /// over all of them
@@ -235,6 +238,7 @@ pub fn copy(job: &Job, watch: Watch<'_>) -> Report {
         clones: Impossible::default(),
         offloads: Impossible::default(),
         file_systems: FileSystems::default(),
+        evidence: Evidence::new(&job.options),
         size,
         marks,
         workers,
@@ -266,7 +270,7 @@ fn workers(job: &Job, descriptors: u64) -> usize {
 }
 
 /// Of a worker's stack: directories are not walked on it.
-const STACK_BYTES: usize = 512 << 10;
+pub(super) const STACK_BYTES: usize = 512 << 10;
 
 impl Run<'_> {
     fn carry_out(&self) -> Result<(), Error> {
@@ -277,6 +281,7 @@ impl Run<'_> {
         if self.options.delete.is_some() {
             mirror::refuse_files(&self.job.sources, self.options)?;
         }
+        self.refuse_unverifiable(target)?;
         let mut operands = Vec::new();
         let to = destination(target, self.job.sources.len(), self.options)?;
         if self.options.parents && !to.is_directory {
@@ -323,12 +328,7 @@ impl Run<'_> {
         if self.options.delete.is_some() && is_whole {
             self.mirror(&operands);
         }
-        if !self.should_stop() {
-            self.meter.begin_sync();
-            let base = place_of(&to.base);
-            let errors = self.durable.finish(&base, &to.base.target_path(), &self.ledger);
-            errors.into_iter().for_each(|error| self.fail(error));
-        }
+        self.secure(&place_of(&to.base), &to.base.target_path());
         Ok(())
     }
 
@@ -341,6 +341,18 @@ impl Run<'_> {
         };
         let opened = sys::at::open_place(place.as_fd(), path, true);
         opened.is_ok_and(|directory| self.durable.is_likely_by_file(directory.as_fd()))
+    }
+
+    /// All is written: it is made durable, and read back, where that was asked for. Operands went to
+    /// `base`.
+    fn secure(&self, base: &Place, shown: &Path) {
+        if self.should_stop() {
+            return;
+        }
+        self.meter.begin_sync();
+        let errors = self.durable.finish(base, shown, &self.ledger);
+        errors.into_iter().for_each(|error| self.fail(error));
+        verify::verify(self, base);
     }
 
     /// Begins all operands, in order.
@@ -390,10 +402,27 @@ impl Run<'_> {
         parents
     }
 
+    /// From where nothing can be read back, nothing can be verified.
+    fn refuse_unverifiable(&self, target: &Path) -> Result<(), Error> {
+        let is_stream = || {
+            let found = sys::stat::at(sys::at::WORKING_DIRECTORY, target.as_os_str(), true);
+            found.is_ok_and(|stat| stat.kind.is_stream())
+        };
+        match self.options.verify && is_stream() {
+            true => Err(Error::new(Op::Target, target, Cause::Unverifiable)),
+            false => Ok(()),
+        }
+    }
+
     /// Where standard input or output is an end there is one source, and no tree.
     fn stream(&self) -> Result<(), Error> {
+        self.refuse_unverifiable(self.job.target.shown())?;
         match &self.job.sources[..] {
-            [source] => file::copy_stream(&mut Worker::new(self), source, &self.job.target),
+            [source] => {
+                file::copy_stream(&mut Worker::new(self), source, &self.job.target)?;
+                self.secure(&Place::Working, Path::new(""));
+                Ok(())
+            }
             _ => Err(Error::new(Op::Target, self.job.target.shown(), Cause::NotDirectory)),
         }
     }
@@ -437,6 +466,11 @@ impl Run<'_> {
             failures: load(&self.tally.failures),
             retries: load(&self.tally.retries),
             errors,
+            verified: self.options.verify.then(|| Verified {
+                files: load(&self.tally.verified_files),
+                bytes: load(&self.tally.verified_bytes),
+                wrong: load(&self.tally.wrong_files),
+            }),
             warnings: self.warnings.into_inner().unwrap_or_else(PoisonError::into_inner),
         }
     }

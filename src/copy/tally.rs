@@ -16,6 +16,9 @@ pub(super) struct Tally {
     pub failures: AtomicU64,
     pub deleted: AtomicU64,
     pub retries: AtomicU64,
+    pub verified_files: AtomicU64,
+    pub verified_bytes: AtomicU64,
+    pub wrong_files: AtomicU64,
 }
 
 impl Tally {
@@ -42,6 +45,13 @@ impl Tally {
 
     pub fn bytes(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// A copy was read back, and is wrong or not.
+    pub fn verified(&self, bytes: u64, is_wrong: bool) {
+        self.verified_files.fetch_add(1, Ordering::Relaxed);
+        self.verified_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.wrong_files.fetch_add(is_wrong.into(), Ordering::Relaxed);
     }
 
     /// How many so far.

@@ -68,6 +68,7 @@ pub(super) fn transfer(
     let demands_clone = run.options.reflink == Reflink::Always;
     if pair.source.is_empty(&run.file_systems) && pair.target.is_file() && !demands_clone {
         let emptied = pair.target.begin(None);
+        pair.digested = run.evidence.as_ref().map(|evidence| evidence.of_stream(0).finish(0));
         let told = |(op, cause)| give_up(pair, names, Error::new(op, names.target(), cause));
         return emptied.map(|()| Content::Whole(0, Losses::default())).map_err(told);
     }
@@ -121,20 +122,33 @@ pub(super) fn transfer(
     }
     pair.goes_through(engine, by_calls);
     let shape = shape(run, engine, pair, sides, pair.source.length);
+    let mut digests = run.evidence.as_ref().map(|evidence| evidence.of_stream(0));
     let flow = Flow::new(Pump::under(shape, run.ledger.level()), engine.arena(), run.cancel, &run.ledger);
     let paths = run.is_patient().then(|| (names.source(), names.target()));
     let hears = |hitch| paths.iter().for_each(|(source, target)| run.retry(hitch, source, target, 0));
     let flow = flow.hearing(&hears);
+    let flow = match &mut digests {
+        Some(digests) => flow.digested_by(digests.digester()),
+        None => flow,
+    };
     let (from, to) = (pair.source.edge.share(), End::Edge(pair.target.edge.share()));
     match by_calls {
         true => engine.run_here(&flow, &from, &to),
         false => engine.run(&flow, &End::Edge(from), &to),
     }
-    settle(run, flow, pair, names)
+    let (size, losses) = settle(run, flow, pair, names)?;
+    pair.digested = digests.map(|digests| digests.finish(size));
+    Ok(Content::Whole(size, losses))
 }
 
-/// What a flow that has ended means for the file.
-fn settle(run: &Run<'_>, flow: Flow<'_>, pair: &mut Pair, names: &dyn Names) -> Result<Content, Box<Failed>> {
+/// What a flow that has ended means for the file: its size and what is lost of it, where all else is
+/// with the target.
+fn settle(
+    run: &Run<'_>,
+    flow: Flow<'_>,
+    pair: &mut Pair,
+    names: &dyn Names,
+) -> Result<(u64, Losses), Box<Failed>> {
     let finished = flow.finish();
     let moved = finished.progress.completed_bytes;
     run.tally.bytes(moved);
@@ -149,7 +163,7 @@ fn settle(run: &Run<'_>, flow: Flow<'_>, pair: &mut Pair, names: &dyn Names) -> 
     let failed =
         failed.or_else(|| shrank(pair, completed, names)).or_else(|| finished.cancelled.then(interrupted));
     match failed {
-        None => Ok(Content::Whole(completed, finished.losses)),
+        None => Ok((completed, finished.losses)),
         Some(error) => {
             // What is left of the target may have them.
             run.lose(pair, names, finished.losses);
@@ -205,8 +219,8 @@ fn clone_file(run: &Run<'_>, pair: &mut Pair) -> Step<Option<u64>> {
             pair.explanation.reflink = "no";
             return Ok(None);
         }
-        // Holes that are to be made or filled need the bytes in hand.
-        Reflink::Auto if run.options.sparse != Sparse::Auto => {
+        // Holes that are to be made or filled need the bytes in hand, and so does a checksum.
+        Reflink::Auto if run.options.sparse != Sparse::Auto || run.evidence.is_some() => {
             pair.explanation.reflink = "no";
             return Ok(None);
         }
@@ -341,7 +355,7 @@ pub(super) fn shape(
             true => Visibility::ByWrites,
             false => Visibility::Fixed,
         },
-        digesting: Digesting::Off,
+        digesting: if run.evidence.is_some() { Digesting::BeforeWrite } else { Digesting::Off },
         limit_bytes_per_s: run.job.limit_bytes_per_s,
         patience: patience(run, pair, sides.0),
     }

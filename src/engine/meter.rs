@@ -22,6 +22,7 @@ pub struct Meter {
     high_water_bytes: AtomicU64,
     held: AtomicU64,
     syncing: AtomicBool,
+    verifying: AtomicBool,
 }
 
 /// How well the total is known: not at all, at least, finally.
@@ -52,6 +53,8 @@ pub struct Seen {
     pub held: bool,
     /// all is written and is being made durable
     pub syncing: bool,
+    /// all is durable and is being read back: the other counts are of that
+    pub verifying: bool,
 }
 
 impl Meter {
@@ -126,6 +129,22 @@ impl Meter {
         self.syncing.store(true, Ordering::Relaxed);
     }
 
+    /// Tells that so many files and bytes are now read back, and counts them from 0 on. No flow may
+    /// be on its way.
+    pub fn begin_verify(&self, files: u64, bytes: u64) {
+        for (counter, count) in [
+            (&self.files, 0),
+            (&self.completed_bytes, 0),
+            (&self.hole_bytes, 0),
+            (&self.total_files, if files > 1 { files } else { 0 }),
+            (&self.total_bytes, bytes),
+        ] {
+            counter.store(count, Ordering::Relaxed);
+        }
+        self.set_total_known();
+        self.verifying.store(true, Ordering::Relaxed);
+    }
+
     /// One flow has come from `before` to `now`.
     pub(super) fn add(&self, before: Progress, now: Progress) {
         let add = |counter: &AtomicU64, before: u64, now: u64| {
@@ -155,6 +174,7 @@ impl Meter {
             high_water: load(&self.high_water_bytes),
             held: load(&self.held) > 0,
             syncing: self.syncing.load(Ordering::Relaxed),
+            verifying: self.verifying.load(Ordering::Relaxed),
         }
     }
 }

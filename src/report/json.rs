@@ -17,7 +17,9 @@ mod tests {
     use super::*;
     use crate::error::{Cause, Error, Op};
     use crate::latency::{Kind, Recorder};
-    use crate::report::{Command, Flow, Latency, Method, Outcome, Path, Process, Ring, SCHEMA, Stall};
+    use crate::report::{
+        Command, Flow, Latency, Method, Outcome, Path, Process, Ring, SCHEMA, Stall, Verified,
+    };
     use serde_json::{Value, json};
     use std::time::Duration;
 
@@ -52,6 +54,7 @@ mod tests {
             path: Path { method: Method::Ring, source_direct: false, target_direct: true },
             latency: Latency::from(&totals),
             process: Process { peak_rss_bytes: 1 << 20, user_s: 0.5, system_s: 1.5 },
+            verified: Some(Verified { files: 5, bytes: 6, wrong_files: 7 }),
             errors: vec![(&Error::new(Op::Write, "b", Cause::Errno(libc::ENOSPC)).at(512)).into()],
             stalls: vec![Stall {
                 op: "write",
@@ -83,6 +86,7 @@ mod tests {
                     "p99_ns": null, "p99_9_ns": null, "p99_99_ns": null, "p99_999_ns": null, "max_ns": 2000},
                 "write": none, "sync": none},
             "process": {"peak_rss_bytes": 1048576, "user_s": 0.5, "system_s": 1.5},
+            "verified": {"files": 5, "bytes": 6, "wrong_files": 7},
             "errors": [{"path": "b", "op": "write", "offset": 512, "errno": "ENOSPC",
                 "message": "No space left on device"}],
             "stalls": [{"op": "write", "path": "b", "offset": 512, "start_s": 0.5, "length_s": 1.5}],

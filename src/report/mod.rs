@@ -6,14 +6,16 @@
 mod hgrm;
 mod hlog;
 mod json;
+mod manifest;
 mod run;
 mod table;
 
 pub use hgrm::write_hgrm;
 pub use hlog::HlogWriter;
 pub use json::write_json;
+pub use manifest::write_checksum;
 pub use run::{
-    Command, Failure, Flow, Latency, Method, Outcome, Path, Process, Ring, Run, SCHEMA, Stall,
+    Command, Failure, Flow, Latency, Method, Outcome, Path, Process, Ring, Run, SCHEMA, Stall, Verified,
     throughput_bytes_per_s,
 };
 pub use table::write_table;

@@ -49,6 +49,9 @@ pub struct Run {
     pub latency: Latency,
     /// what the process used
     pub process: Process,
+    /// what was read back; only where that was asked for
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Verified>,
     /// every failure, sorted by path
     pub errors: Vec<Failure>,
     /// when nothing completed for longer than a limit, in order
@@ -150,6 +153,17 @@ pub struct Process {
     pub user_s: f64,
     /// CPU time in the kernel, in seconds
     pub system_s: f64,
+}
+
+/// What was read back from its device, and compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Verified {
+    /// files
+    pub files: u64,
+    /// what they should hold, holes included
+    pub bytes: u64,
+    /// files that hold something else
+    pub wrong_files: u64,
 }
 
 /// One failure.
@@ -285,6 +299,14 @@ mod tests {
             message: "Input/output error".into(),
         };
         assert_eq!(Failure::from(&error), failure);
+    }
+
+    #[test]
+    fn what_differs_has_a_length() {
+        let error = Error::new(Op::Verify, "b", Cause::Differs).with("a").at(1 << 20).over(65536);
+        let failure = Failure::from(&error);
+        assert_eq!((failure.op, failure.offset, failure.length), ("verify", Some(1 << 20), Some(65536)));
+        assert_eq!(failure.message, "not what was written");
     }
 
     #[test]

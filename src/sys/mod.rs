@@ -18,6 +18,7 @@ pub mod offload;
 pub mod process;
 pub mod signals;
 pub mod space;
+pub mod spill;
 pub mod stat;
 pub mod stream;
 pub mod temporary;

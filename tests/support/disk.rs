@@ -39,7 +39,7 @@ impl Fs {
     }
 
     /// The smallest disk it is content with, in bytes.
-    fn least_bytes(self) -> u64 {
+    pub fn least_bytes(self) -> u64 {
         match self {
             Fs::Ext4 => 16 << 20,
             Fs::Xfs => 320 << 20,

@@ -28,6 +28,19 @@ pub enum On {
     Close,
 }
 
+/// What a disk makes of a page that it says it has written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lie {
+    /// what was there before stays
+    Lost,
+    /// it goes to another place, so many bytes on
+    Misdirected(i64),
+    /// its second half is lost
+    Torn,
+    /// one bit is another
+    Flipped,
+}
+
 /// One fault, of every file of the disk.
 #[derive(Clone, Debug)]
 pub enum Fault {
@@ -40,9 +53,20 @@ pub enum Fault {
     Short(On, usize),
     /// Each one takes this long.
     Slow(On, Duration),
+    /// The page that begins with `stamp` is written, as the disk says, and this becomes of it.
+    Lie { lie: Lie, stamp: [u8; 8] },
     /// Once byte `when_read` of the file is asked for, its length becomes `to`: cut, or continued
     /// with 0x47 ('G').
     Resize { when_read: u64, to: u64 },
+}
+
+impl Fault {
+    fn lie(&self) -> Option<(Lie, [u8; 8])> {
+        match self {
+            Fault::Lie { lie, stamp } => Some((*lie, *stamp)),
+            _ => None,
+        }
+    }
 }
 
 /// A disk with faults, unmounted on Drop.
@@ -205,6 +229,38 @@ impl State {
             }
         }
         (time, result)
+    }
+
+    /// Stores what is written, as far as the disk is honest.
+    fn store(&mut self, ino: INodeNo, offset: u64, data: &[u8]) -> Option<()> {
+        const PAGE: usize = 4096;
+        let lies: Vec<(Lie, [u8; 8])> = self.faults.iter().filter_map(Fault::lie).collect();
+        let file = self.files.get_mut(&ino.0)?;
+        let mut put = |at: u64, bytes: &[u8]| {
+            let range = at as usize..at as usize + bytes.len();
+            file.data.resize(file.data.len().max(range.end), 0);
+            file.data[range].copy_from_slice(bytes);
+        };
+        if lies.is_empty() {
+            put(offset, data);
+            return Some(());
+        }
+        put(offset + data.len() as u64, &[]);
+        for (nth, page) in data.chunks(PAGE).enumerate() {
+            let at = offset + (nth * PAGE) as u64;
+            match lies.iter().find(|(_, stamp)| page.starts_with(stamp)).map(|(lie, _)| *lie) {
+                None => put(at, page),
+                Some(Lie::Lost) => {}
+                Some(Lie::Misdirected(by)) => put(at.strict_add_signed(by), page),
+                Some(Lie::Torn) => put(at, &page[..page.len() / 2]),
+                Some(Lie::Flipped) => {
+                    let mut page = page.to_vec();
+                    page[100] ^= 0x10;
+                    put(at, &page);
+                }
+            }
+        }
+        Some(())
     }
 
     /// Lengths that change under the reader's hands, each once.

@@ -27,7 +27,7 @@ pub use cgroup::{MemoryCgroup, Throttle};
 pub use command::{Highwater, Outcome, Running};
 pub use data::*;
 pub use disk::{Fs, LoopDevice, LoopDisk, Tmpfs};
-pub use faulty::{Fault, FaultyDisk, On};
+pub use faulty::{Fault, FaultyDisk, Lie, On};
 pub use nbd::{Nbd, Pause};
 pub use server::{Answer, Server};
 

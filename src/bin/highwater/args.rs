@@ -83,6 +83,9 @@ pub struct OutputOptions {
     /// Write a report in JSON; - is standard output
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Write the BLAKE3 checksum of each file copied, for b3sum --check; - is standard output
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
     /// Show how long reads, writes and syncs took
     #[arg(long)]
     pub latency: bool,

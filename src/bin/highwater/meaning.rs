@@ -4,15 +4,15 @@ mod backup;
 mod files;
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use highwater::copy::{Direct, Job, Name, Options, Sync, TargetIs};
+use highwater::copy::{Direct, Job, Name, Options, Reflink, Sync, TargetIs};
 use highwater::engine::{Choice, Typed};
 use highwater::flow::MarksError;
 use highwater::units::format_bytes;
 
 use crate::args::copy::Copy;
-use crate::args::{self, EngineOptions, When};
+use crate::args::{self, EngineOptions, OutputOptions, When};
 use crate::program::{Program, Usage};
 use crate::quote::quote;
 use files::Decoded;
@@ -72,17 +72,23 @@ pub fn copy(
     if engine.jobs == Some(0) {
         return Err(Usage::new("--jobs must be larger than 0"));
     }
-    if target == Name::Standard && typed.output.json.as_deref() == Some(Path::new("-")) {
-        return Err(Usage::new("standard output can't take both the copy and --json -"));
-    }
     if target == Name::Standard && asked.options.atomic {
         return Err(Usage::new("--atomic replaces files by name, and standard output has none"));
     }
+    one_on_standard_output(&target, &typed.output)?;
     let options = Options {
+        manifest: typed.output.manifest.is_some(),
         direct: when(engine.direct, [Direct::Auto, Direct::Always, Direct::Never]),
         through_dangling: environment.posixly_correct,
         ..asked.options
     };
+    if options.verify && target == Name::Standard {
+        return Err(Usage::new("--verify can't read back what goes to standard output"));
+    }
+    if options.reflink == Reflink::Always && (options.verify || options.manifest) {
+        let option = if options.verify { "--verify" } else { "--manifest" };
+        return Err(Usage::new(format!("{option} needs the bytes, and --reflink=always copies none")));
+    }
     Ok(Job {
         sources,
         target,
@@ -96,6 +102,23 @@ pub fn copy(
         },
         limit_bytes_per_s: engine.limit_rate,
     })
+}
+
+/// Of all that can go to standard output, only one may.
+fn one_on_standard_output(target: &Name, output: &OutputOptions) -> Result<(), Usage> {
+    let is_standard = |file: &Option<PathBuf>| file.as_deref() == Some(Path::new("-"));
+    let takers = [
+        (*target == Name::Standard, "the copy"),
+        (is_standard(&output.json), "--json -"),
+        (is_standard(&output.manifest), "--manifest -"),
+    ];
+    let mut takers = takers.into_iter().filter_map(|(takes, what)| takes.then_some(what));
+    match (takers.next(), takers.next()) {
+        (Some(one), Some(other)) => {
+            Err(Usage::new(format!("standard output can't take both {one} and {other}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// One worker alone tells of files, and asks, in the order of the tree.

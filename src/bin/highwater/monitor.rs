@@ -104,6 +104,10 @@ impl Line {
     fn text(&mut self, seen: Seen) -> String {
         let now = Instant::now();
         let done = seen.completed + seen.holes;
+        if self.history.back().is_some_and(|(_, before)| *before > seen.completed) {
+            // Reading back has begun, and counts from 0 on.
+            self.history = [(now, 0)].into();
+        }
         self.history.push_back((now, seen.completed));
         while self.history.len() > 2 && now - self.history[1].0 >= RATE_OVER {
             self.history.pop_front();
@@ -112,10 +116,11 @@ impl Line {
         let passed = (now - since).as_secs_f64();
         let rate = (seen.completed - before) as f64 / passed.max(1e-3);
         let level = format!("{}/{} in flight", format_bytes(seen.level), format_bytes(seen.high_water));
-        let state = match (seen.syncing, seen.held) {
-            (true, _) => ", syncing",
-            (false, true) => ", backpressure",
-            (false, false) => "",
+        let state = match (seen.verifying, seen.syncing, seen.held) {
+            (true, ..) => ", verifying",
+            (false, true, _) => ", syncing",
+            (false, false, true) => ", backpressure",
+            (false, false, false) => "",
         };
         let counted = files(seen);
         let Some(total) = seen.total else {

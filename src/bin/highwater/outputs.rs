@@ -15,11 +15,15 @@ use crate::quote::quote;
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// An output and what it is called.
+pub type Sheet = (PathBuf, Box<dyn Write + Send>);
+
 /// What was asked for, open.
 pub struct Outputs {
-    json: Option<(PathBuf, Box<dyn Write>)>,
-    hgrm: Option<(PathBuf, Box<dyn Write>)>,
+    json: Option<Sheet>,
+    hgrm: Option<Sheet>,
     hlog: Option<HlogWriter<File>>,
+    manifest: Option<Sheet>,
     table: bool,
 }
 
@@ -37,6 +41,8 @@ impl Outputs {
             json: options.json.as_deref().map(create).transpose()?,
             hgrm: options.hgrm.as_deref().map(create).transpose()?,
             hlog,
+            // Nothing is kept back: who stops the copy has the checksums of what is complete.
+            manifest: options.manifest.as_deref().map(create_unbuffered).transpose()?,
             table: options.latency,
         })
     }
@@ -49,6 +55,11 @@ impl Outputs {
             let _ = hlog.interval(interval);
         });
         Some((INTERVAL, sink))
+    }
+
+    /// Where checksums go while the run lasts, where somebody wants them.
+    pub fn manifest(&mut self) -> Option<Sheet> {
+        self.manifest.take()
     }
 
     /// Writes the reports of a run, or tells in words why one can't be.
@@ -69,14 +80,19 @@ impl Outputs {
     }
 }
 
-fn create(path: &Path) -> Result<(PathBuf, Box<dyn Write>), String> {
-    let out: Box<dyn Write> = match path == Path::new("-") {
+fn create(path: &Path) -> Result<Sheet, String> {
+    create_unbuffered(path).map(|(path, out)| (path, Box::new(BufWriter::new(out)) as _))
+}
+
+fn create_unbuffered(path: &Path) -> Result<Sheet, String> {
+    let out: Box<dyn Write + Send> = match path == Path::new("-") {
         true => Box::new(io::stdout()),
-        false => Box::new(BufWriter::new(File::create(path).map_err(|error| failed(path, &error))?)),
+        false => Box::new(File::create(path).map_err(|error| failed(path, &error))?),
     };
     Ok((path.to_owned(), out))
 }
 
-fn failed(path: &Path, error: &io::Error) -> String {
+/// That it can't be written.
+pub fn failed(path: &Path, error: &io::Error) -> String {
     format!("cannot write {}: {}", quote(path), strerror(errno_of(error)))
 }

@@ -30,6 +30,8 @@ use crate::{args, manual, meaning};
 const FAILED: u8 = 1;
 /// Longer than any healthy disk takes, its error recovery included.
 const STALL_LIMIT: Duration = Duration::from_secs(30);
+/// A copy was read back and is not what was written to it.
+const WRONG: u8 = 3;
 
 /// `highwater copy`, or cp.
 pub fn copy(args: impl Iterator<Item = OsString>, program: Program) -> ExitCode {
@@ -82,9 +84,10 @@ fn carry_out(typed: &Copy, job: &Job, program: Program) -> ExitCode {
         quiet: output.quiet,
         verbose: job.options.verbose,
         dry_run: job.options.dry_run,
-        output_taken: job.target == Name::Standard || output.json.as_deref() == Some(Path::new("-")),
+        output_taken: job.target == Name::Standard
+            || [&output.json, &output.manifest].iter().any(|file| file.as_deref() == Some(Path::new("-"))),
     };
-    let voice = Arc::new(Voice::new(manner, display.clone()));
+    let voice = Arc::new(Voice::new(manner, display.clone(), outputs.manifest()));
     let meter = Arc::new(Meter::default());
     let limit = output.stall_limit.unwrap_or(STALL_LIMIT);
     let monitor = Monitor::start(&meter, display, &voice, limit);
@@ -134,12 +137,16 @@ fn status(report: &Report, voice: &Voice, program: Program) -> u8 {
             true => 0,
             // A wrong command line, as only a look at TARGET could tell.
             false if voice.heard_usage() => program.usage_status(),
+            false if report.verified.is_some_and(|verified| verified.wrong > 0) && !program.is_cp() => WRONG,
             false => FAILED,
         };
     };
     if !program.is_cp() {
         let whole = (report.files > 0).then(|| format!("{} files are complete", report.files));
-        let told: Vec<_> = whole.into_iter().chain(voice.stopped()).collect();
+        let unverified = report.verified.is_some_and(|verified| verified.files < report.files);
+        let unverified =
+            unverified.then(|| "not all of them were verified".to_owned()).filter(|_| report.files > 0);
+        let told: Vec<_> = whole.into_iter().chain(unverified).chain(voice.stopped()).collect();
         let told = if told.is_empty() { "nothing was written".to_owned() } else { told.join("; ") };
         voice.say(&format!("stopped by {}: {told}", signals::name(signal)));
     }

@@ -57,6 +57,11 @@ pub fn summary(report: &copy::Report, stalls: &[Stall]) -> Run {
             user_s: used.user.as_secs_f64(),
             system_s: used.system.as_secs_f64(),
         },
+        verified: report.verified.map(|verified| report::Verified {
+            files: verified.files,
+            bytes: verified.bytes,
+            wrong_files: verified.wrong,
+        }),
         errors: report.errors.iter().map(report::Failure::from).collect(),
         stalls: stalls.iter().map(report::Stall::from).collect(),
         notes: report.warnings.iter().map(words::warning).collect(),

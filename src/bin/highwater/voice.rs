@@ -6,10 +6,13 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
 use highwater::copy::{Event, Explanation, Failed, Lost, Question, Remains, Retried, Warning, Witness};
+use highwater::digest::Digest;
 use highwater::engine::News;
-use highwater::error::{Cause, MapFault, errno_of, strerror};
+use highwater::error::{Cause, MapFault, Op, errno_of, strerror};
+use highwater::report::write_checksum;
 
 use crate::display::Display;
+use crate::outputs::{self, Sheet};
 use crate::program::Program;
 use crate::quote::quote;
 use crate::words;
@@ -38,6 +41,10 @@ pub struct Voice {
 struct Heard {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
+    /// checksums
+    manifest: Option<Sheet>,
+    /// the first failure to write them
+    manifest_failed: Option<String>,
     /// the first failure to write to `out`
     out_failed: Option<io::Error>,
     /// files whose copy was stopped
@@ -48,14 +55,14 @@ struct Heard {
 
 impl Voice {
     /// On standard output, by the line on a terminal, and standard error.
-    pub fn new(manner: Manner, display: Display) -> Voice {
+    pub fn new(manner: Manner, display: Display, manifest: Option<Sheet>) -> Voice {
         let stdout = io::stdout();
         let out: Box<dyn Write + Send> = match manner.output_taken {
             true => Box::new(io::stderr()),
             false if stdout.is_terminal() => Box::new(stdout),
             false => Box::new(BufWriter::new(stdout)),
         };
-        Voice::speaking_to(manner, display, out, Box::new(io::stderr()))
+        Voice::speaking_to(manner, display, out, Box::new(io::stderr()), manifest)
     }
 
     fn speaking_to(
@@ -63,12 +70,11 @@ impl Voice {
         display: Display,
         out: Box<dyn Write + Send>,
         err: Box<dyn Write + Send>,
+        manifest: Option<Sheet>,
     ) -> Voice {
-        Voice {
-            manner,
-            display,
-            heard: Mutex::new(Heard { out, err, out_failed: None, stopped: vec![], usage: false }),
-        }
+        let (manifest_failed, out_failed, stopped, usage) = (None, None, vec![], false);
+        let heard = Heard { out, err, manifest, manifest_failed, out_failed, stopped, usage };
+        Voice { manner, display, heard: Mutex::new(heard) }
     }
 
     /// One message on standard error.
@@ -88,10 +94,10 @@ impl Voice {
     pub fn finish(&self) -> Result<(), String> {
         let mut heard = self.heard();
         heard.flush();
-        match heard.out_failed.take() {
-            Some(error) => Err(format!("write error: {}", strerror(errno_of(&error)))),
-            None => Ok(()),
+        if let Some(error) = heard.out_failed.take() {
+            return Err(format!("write error: {}", strerror(errno_of(&error))));
         }
+        heard.manifest_failed.take().map_or(Ok(()), Err)
     }
 
     /// What became of the files whose copy was stopped, a clause each.
@@ -131,7 +137,9 @@ impl Voice {
         let mut message = words::error(error, program);
         // Which source and which target it is of is for the command line to say.
         heard.usage |= matches!(error.cause, Cause::Map(fault) if !matches!(fault, MapFault::Errno(_)));
-        if error.cause == Cause::ParentsNeedDirectory {
+        let is_usage = error.cause == Cause::ParentsNeedDirectory
+            || error.op == Op::Target && error.cause == Cause::Unverifiable;
+        if is_usage {
             message = format!("{message}\n{}", program.hint());
             heard.usage = true;
         }
@@ -206,6 +214,7 @@ impl Witness for Voice {
                 self.line(heard, &format!("{} -> {} (unbackup)", quote(backup), quote(target)));
             }
             Event::Skipped(path) => self.line(heard, &format!("skipped {}", quote(path))),
+            Event::Hashed { target, hash } => heard.list(target, hash),
             Event::Explained(how) => self.explained(heard, &how),
             Event::Deleted(path) if self.manner.dry_run => {
                 self.line(heard, &format!("would delete {}", quote(path)));
@@ -237,6 +246,14 @@ impl Witness for Voice {
 }
 
 impl Heard {
+    fn list(&mut self, target: &Path, hash: &Digest) {
+        let Some((path, out)) = &mut self.manifest else { return };
+        if let Err(error) = write_checksum(out, target, hash) {
+            self.manifest_failed = Some(outputs::failed(path, &error));
+            self.manifest = None;
+        }
+    }
+
     /// Both outputs may be the same terminal or log: what was told before stands before.
     fn flush(&mut self) {
         if let Err(error) = self.out.flush() {

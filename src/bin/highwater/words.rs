@@ -37,6 +37,9 @@ pub fn error(error: &Error, program: Program) -> String {
         Cause::NotDirectory => format!("cannot overwrite non-directory {path} with directory {other}"),
         Cause::ParentsNeedDirectory => "with --parents, the destination must be a directory".to_owned(),
         Cause::NotRecursive => format!("-r not specified; omitting directory {path}"),
+        Cause::Replaced if error.op == Op::Verify => {
+            format!("{path} is not the file that {other} was copied to: it was replaced")
+        }
         Cause::Replaced => format!("skipping file {path}, as it was replaced while being copied"),
         Cause::Exists => format!("not replacing {path}"),
         Cause::JustCreated => format!("will not overwrite just-created {path} with {other}"),
@@ -65,6 +68,21 @@ pub fn error(error: &Error, program: Program) -> String {
             "not deleting {found} files from {path}, as --max-delete allows {most}: \
              --dry-run shows which, and nothing was deleted"
         ),
+        Cause::Differs => {
+            let (bytes, place) = (error.length.unwrap_or(0), place(error, Program::Highwater));
+            format!("{path} does not hold what was read from {other}: {bytes} bytes differ{place}")
+        }
+        Cause::OtherLength { is, expected } => {
+            format!("{path} does not hold what was read from {other}: it has {is} bytes, not {expected}")
+        }
+        Cause::Unverifiable if error.op == Op::Target => {
+            format!("--verify can't read back what goes to {path}: it is a pipe or a device that streams")
+        }
+        Cause::Unverifiable if error.offset.is_some() => {
+            let place = place(error, Program::Highwater);
+            format!("{path} was not verified from there on: too much of it can't be read{place}")
+        }
+        Cause::Unverifiable => format!("not writing to {path}, as --verify can't read back what goes there"),
         Cause::DanglingLink => format!("not writing through dangling symlink {path}"),
         Cause::NotAFile => format!(
             "--atomic replaces regular files only, and {path} is none; without it that is written to; \
@@ -155,6 +173,9 @@ fn operation(error: &Error, path: &str, other: &str, program: Program) -> String
         Op::Unbackup => format!("cannot un-backup {path}"),
         Op::Compare if has_other => format!("cannot compare {other} with {path}"),
         Op::Compare => format!("cannot compare {path}"),
+        Op::Verify if error.offset.is_some() => format!("error reading back {path}{place}"),
+        Op::Verify => format!("cannot read back {path}, to which {other} was copied"),
+        Op::Keep => format!("{path} is not verified: cannot keep checksums in {other}"),
         Op::Setup => format!("cannot set up {}", error.path.display()),
         _ => return error.to_string(),
     };
@@ -283,6 +304,17 @@ pub fn warning(warning: &Warning) -> String {
         Warning::Grew { source, from, to } => {
             let source = quote(source);
             format!("{source} grew from {from} to {to} bytes while being copied; all of it was copied")
+        }
+        Warning::NotFromDevice { target, in_memory: true } => format!(
+            "{} is on a file system in memory: it was read back, but there is no device that could be wrong",
+            quote(target)
+        ),
+        Warning::NotFromDevice { target, in_memory: false } => format!(
+            "{} can't be read back from its device alone: what is in the page cache may hide what is not there",
+            quote(target)
+        ),
+        Warning::Unlistable { target } => {
+            format!("b3sum --check can't find {}: its name is not UTF-8", quote(target))
         }
         Warning::SourceTwice { source, is_directory } => {
             let kind = if *is_directory { "directory" } else { "file" };

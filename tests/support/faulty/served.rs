@@ -160,11 +160,10 @@ impl Filesystem for Served {
             Ok(len) => {
                 let mut state = self.lock();
                 state.written_bytes += len as u64;
-                let Some(file) = state.files.get_mut(&ino.0) else { return reply.error(Errno::ENOENT) };
-                let (start, end) = (offset as usize, offset as usize + len);
-                file.data.resize(file.data.len().max(end), 0);
-                file.data[start..end].copy_from_slice(&data[..len]);
-                reply.written(len as u32);
+                match state.store(ino, offset, &data[..len]) {
+                    Some(()) => reply.written(len as u32),
+                    None => reply.error(Errno::ENOENT),
+                }
             }
             Err(errno) => reply.error(errno),
         }

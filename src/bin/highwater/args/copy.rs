@@ -138,6 +138,8 @@ pub const EXAMPLES: &str =
                                                    the prompt is back
   highwater copy -a --update=changed --delete -T /srv/data /mnt/mirror
                                                    only what differs, and what is gone goes
+  highwater copy -a --verify --manifest sums photos /mnt/usb/
+                                                   read back from the device, with checksums for later
   highwater copy disk.img /srv/backup/             a file
   highwater copy --progress always vm.img new.img  with a progress line in a log, too
   highwater copy image.raw /dev/sdb                onto a device, never past the image's end
@@ -147,7 +149,8 @@ pub const EXAMPLES: &str =
 
 /// With which status it leaves.
 pub const EXIT_STATUS: &str =
-    "0 done; 1 failed, and the message says where; 2 bad usage; 128 + n stopped by signal n.";
+    "0 done; 1 failed, and the message says where; 2 bad usage; 3 a copy is not what was
+written to it (--verify); 128 + n stopped by signal n.";
 
 fn as_cp_has_them() -> Vec<Arg> {
     vec![
@@ -224,6 +227,7 @@ fn beyond_cp() -> Vec<Arg> {
             .value_hint(clap::ValueHint::FilePath),
         words("offload", "WHEN", "Let a file server that holds both ends copy by itself [default: auto]")
             .value_parser(["auto", "never"]),
+        flag("verify", "Read what was copied back from its device, and compare it with what was read from SOURCE"),
         letter("h", "Show this").hide(true),
     ]
 }

@@ -130,6 +130,7 @@ impl Decoded {
             "target-directory" => self.target_directory = value.map(OsStr::to_owned),
             "update" | "u" => options.update = update(word),
             "verbose" => options.verbose = true,
+            "verify" => options.verify = true,
             other => unreachable!("--{other} is defined and has no meaning"),
         }
         Ok(())

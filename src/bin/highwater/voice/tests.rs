@@ -32,6 +32,7 @@ fn check(manner: Manner, event: Event<'_>, expected: &str) {
         Display::Nowhere,
         Box::new(BufWriter::new(log.clone())),
         Box::new(log.clone()),
+        None,
     );
     voice.tell(&event);
     voice.finish().unwrap();
@@ -111,7 +112,7 @@ fn of_ways_around_cp_is_silent_and_of_sources_named_twice_it_is_not() {
 #[test]
 fn what_cannot_be_written_is_told_once_at_the_end() {
     let full = || Box::new(std::fs::File::options().write(true).open("/dev/full").unwrap());
-    let voice = Voice::speaking_to(CP, Display::Nowhere, full(), full());
+    let voice = Voice::speaking_to(CP, Display::Nowhere, full(), full(), None);
     voice.tell(&Event::Removed(Path::new("b")));
     voice.tell(&Event::Removed(Path::new("c")));
     assert_eq!(voice.finish(), Err("write error: No space left on device".to_owned()));
