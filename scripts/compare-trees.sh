@@ -28,8 +28,9 @@
 #
 # SOURCE is cached (every name, inode and byte was just read) or cold (the caches of the kernel were dropped, of the
 # source and of the target; the programs were started once since). UNTIL is prompt (the clock stops when the command
-# returns; highwater with --sync none) or durable (highwater as it is, the others with a sync of the target's file system
-# behind them, in their time). KEEPS is all (owner, permissions, times and symlinks: cp -a) or mode (permissions and
+# returns; highwater with --sync none), durable (highwater as it is, the others with a sync of the target's file system
+# behind them, in their time) or, of tree-small, each (every file is synced before it gets its name: highwater with
+# --atomic --sync file, rsync with --fsync). KEEPS is all (owner, permissions, times and symlinks: cp -a) or mode (permissions and
 # symlinks: cp -r).
 #
 # Each run copies to a new name on an ext4 that was made for it, on a loop device over a file that has all its blocks.
@@ -68,7 +69,7 @@ for tree in "${ALL_TREES[@]}"; do
         done
     done
 done
-ALL_CELLS+=(memory)
+ALL_CELLS+=(tree-small-cached-each-all tree-small-cold-each-all memory)
 
 # In the order they run, for each KEEPS: name and command.
 declare -A CONTESTANTS=([all]='highwater cp rsync' [mode]='highwater cp cpz xcp')
@@ -184,6 +185,8 @@ command_of() {
     local text=${COMMAND[$1,$2]}
     case $1,$3 in
         highwater,prompt) echo "${text/ -q/ -q --sync none}" ;;
+        highwater,each) echo "${text/ -q/ -q --atomic --sync file}" ;;
+        rsync,each) echo "${text/ -a/ -a --fsync}" ;;
         highwater,durable|*,prompt) echo "$text" ;;
         *,durable) echo "$text$SYNC" ;;
     esac
@@ -264,6 +267,8 @@ run_cell() {
     local -A out=()
     keeps=${cell##*-} until=${cell%-*}; until=${until##*-} source=${cell%-*-*}; source=${source##*-} tree=${cell%-*-*-*}
     mapfile -t names < <(present "$keeps")
+    # cp has no way to do that.
+    [[ $until != each ]] || mapfile -t names < <(present "$keeps" | grep -vx cp)
     make_tree "$tree"
     SRC=$work/source/$tree what=$keeps
     printf '\n### %s, source %s, until %s, keeps %s\n\n' "$tree" "$source" "$until" "$keeps"
@@ -346,7 +351,8 @@ describe_machine
 cat <<END
 - Target: an ext4 made for each run, on a loop device; the source is on the file system above; $runs runs each, in turn
 - Source: "cached" was wholly read just before; "cold": the kernel's caches were dropped (a hypervisor's or a disk's stay as they are)
-- Until: "prompt" is the return of the command; "durable" includes a sync of the target's file system
+- Until: "prompt" is the return of the command; "durable" includes a sync of the target's file system; in "each" every file
+  is synced before it gets its name (highwater --atomic --sync file, rsync --fsync)
 - CPU: user and system, children and sync included, write-back threads of the kernel not. Peak memory: the largest process, page cache not
   included; a program that does nothing has ${FACT[measuring_floor_kib]} KiB
 - Wall / best of the others: below 1 is faster than all of them
