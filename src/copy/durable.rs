@@ -131,9 +131,9 @@ impl Durable {
     }
 
     /// fsync(2) of a directory that is complete, where that is done one by one.
-    pub fn directory(&self, place: &Place, device: (u32, u32), ledger: &Ledger) -> Step<()> {
+    pub fn directory(&self, place: BorrowedFd<'_>, device: (u32, u32), ledger: &Ledger) -> Step<()> {
         match self.is_by_file(device) {
-            true => sync_directory(place.as_fd(), OsStr::new("."), ledger),
+            true => sync_directory(place, OsStr::new("."), ledger),
             false => Ok(()),
         }
         .map_err(|cause| (Op::Sync, cause))

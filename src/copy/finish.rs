@@ -54,7 +54,7 @@ fn finish(run: &Run<'_>, directory: &Directory, places: &Places) {
         paths: &paths,
     };
     run.keep_metadata(&subject);
-    if let Err((op, cause)) = run.durable.directory(place, target.device, &run.ledger) {
+    if let Err((op, cause)) = run.durable.directory(place.as_fd(), target.device, &run.ledger) {
         run.fail(Error::new(op, directory.target_path(), cause));
     }
 }

@@ -29,6 +29,7 @@ use super::directory::Operand;
 use super::events::Witness;
 use super::options::Options;
 use super::paths::Name;
+use super::target::Step;
 use walk::{Pass, Walk};
 
 /// Two directories, open for reading, of which the second is a copy of the first.
@@ -84,6 +85,9 @@ struct Root<'a> {
     target: Id,
 }
 
+/// Makes last what was done to a directory, as far as that is not done for all of them at once.
+pub(super) type Sync<'a> = dyn Fn(BorrowedFd<'_>, Id) -> Step<()> + 'a;
+
 /// Removes from the targets what their sources lack. With `dry_run` it only tells. How many went, or every failure; where the
 /// failure is a veto nothing has gone. Once cancelled it removes nothing more.
 pub(super) fn mirror(
@@ -91,13 +95,14 @@ pub(super) fn mirror(
     options: &Options,
     cancel: &Cancel,
     witness: &dyn Witness,
+    sync: &Sync<'_>,
 ) -> Result<u64, Vec<Error>> {
     let roots = roots(&pairs).map_err(|error| vec![error])?;
     let outermost = outermost(&roots).map_err(|error| vec![error])?;
     let mut found = 0;
     let mut vetoes = Vec::new();
     for at in outermost.clone() {
-        let (more, errors) = Walk::new(Pass::Count, &roots, options, cancel, witness).run(at);
+        let (more, errors) = Walk::new(Pass::Count, &roots, options, cancel, witness, sync).run(at);
         found += more;
         vetoes.extend(errors);
         if more > 0 && is_empty(&roots[at])? {
@@ -119,7 +124,7 @@ pub(super) fn mirror(
     let mut removed = 0;
     let mut errors = Vec::new();
     for at in outermost {
-        let (more, failures) = Walk::new(pass, &roots, options, cancel, witness).run(at);
+        let (more, failures) = Walk::new(pass, &roots, options, cancel, witness, sync).run(at);
         removed += more;
         errors.extend(failures);
     }

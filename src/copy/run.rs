@@ -16,6 +16,7 @@ use crate::error::{Cause, Error, Op};
 use crate::flow::{Failure, Losses, Marks, Reason, patience};
 use crate::sys;
 use crate::sys::cancel::Cancel;
+use crate::sys::stat::Id;
 
 use super::directory::{Operand, Place};
 use super::durable::Durable;
@@ -430,12 +431,14 @@ impl Run<'_> {
     /// What the sources lack goes. It is known to be wanted of directories only.
     fn mirror(&self, operands: &[Arc<Operand>]) {
         let pair = |operand: &Arc<Operand>| mirror::Pair::of(operand, self.options).transpose();
+        let sync =
+            |directory: BorrowedFd<'_>, id: Id| self.durable.directory(directory, id.device, &self.ledger);
         let mirrored = operands
             .iter()
             .filter_map(pair)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| vec![error])
-            .and_then(|pairs| mirror::mirror(pairs, self.options, self.cancel, self.witness));
+            .and_then(|pairs| mirror::mirror(pairs, self.options, self.cancel, self.witness, &sync));
         match mirrored {
             Ok(deleted) => self.tally.deleted.store(deleted, Ordering::Relaxed),
             Err(errors) => errors.into_iter().for_each(|error| self.fail(error)),

@@ -84,7 +84,7 @@ impl Trees {
             target_path: target.into(),
         };
         let cancel = Cancel::new().unwrap();
-        mirror(pairs.iter().map(pair).collect(), &self.options, &cancel, &self.heard)
+        mirror(pairs.iter().map(pair).collect(), &self.options, &cancel, &self.heard, &|_, _| Ok(()))
     }
 
     /// What was told, sorted.
@@ -262,7 +262,7 @@ fn a_cancelled_mirror_removes_nothing() {
         Pair { source: open("s"), target: open("t"), source_path: "s".into(), target_path: "t".into() };
     let cancel = Cancel::new().unwrap();
     cancel.raise();
-    assert_eq!(mirror(vec![pair], &trees.options, &cancel, &trees.heard), Ok(0));
+    assert_eq!(mirror(vec![pair], &trees.options, &cancel, &trees.heard, &|_, _| Ok(())), Ok(0));
     assert_eq!(trees.left(), before);
 }
 
@@ -297,7 +297,7 @@ fn a_tree_that_is_deeper_than_there_are_descriptors_is_mirrored() {
         let (source, target) = (open(clear.path("s")), open(trees.path(root)));
         let pair = Pair { source, target, source_path: "s".into(), target_path: root.into() };
         let cancel = Cancel::new().unwrap();
-        assert_eq!(mirror(vec![pair], &clear.options, &cancel, &clear.heard), Ok(half));
+        assert_eq!(mirror(vec![pair], &clear.options, &cancel, &clear.heard, &|_, _| Ok(())), Ok(half));
     }
 }
 
@@ -310,7 +310,7 @@ fn a_source_that_cannot_be_read_vetoes_everything() {
     let target = OwnedFd::from(File::open(trees.path("t")).unwrap());
     let pair = Pair { source, target, source_path: "s".into(), target_path: "t".into() };
     let cancel = Cancel::new().unwrap();
-    let errors = mirror(vec![pair], &trees.options, &cancel, &trees.heard).unwrap_err();
+    let errors = mirror(vec![pair], &trees.options, &cancel, &trees.heard, &|_, _| Ok(())).unwrap_err();
     let not_a_directory = Cause::Errno(Errno::ENOTDIR as i32);
     assert!(errors.iter().all(|error| error.op == Op::Stat && error.cause == not_a_directory), "{errors:?}");
     assert_eq!((trees.left(), trees.told()), (before, vec![]));

@@ -15,7 +15,7 @@ use crate::sys::{at, mounts};
 
 use super::super::events::{Event, Witness};
 use super::super::options::{Dereference, Options};
-use super::Root;
+use super::{Root, Sync};
 
 /// So many directories of a path are open at once.
 const OPEN_LEVELS: usize = 32;
@@ -49,6 +49,8 @@ struct Level {
     stays: bool,
     /// the copy has given it the source's times, which removing things from it must not change
     times: Option<(Time, Time)>,
+    /// something has gone from it
+    removed: bool,
 }
 
 struct Open {
@@ -71,6 +73,7 @@ pub(super) struct Walk<'a> {
     options: &'a Options,
     cancel: &'a Cancel,
     witness: &'a dyn Witness,
+    sync: &'a Sync<'a>,
     levels: Vec<Level>,
     /// of the entry at hand, below the root
     relative: PathBuf,
@@ -88,9 +91,22 @@ impl<'a> Walk<'a> {
         options: &'a Options,
         cancel: &'a Cancel,
         witness: &'a dyn Witness,
+        sync: &'a Sync<'a>,
     ) -> Walk<'a> {
         let (levels, relative) = (Vec::new(), PathBuf::new());
-        Walk { pass, roots, options, cancel, witness, levels, relative, at: 0, count: 0, errors: vec![] }
+        Walk {
+            pass,
+            roots,
+            options,
+            cancel,
+            witness,
+            sync,
+            levels,
+            relative,
+            at: 0,
+            count: 0,
+            errors: vec![],
+        }
     }
 
     /// The walk over the root `at`: how many the sources lack or were removed, and what failed.
@@ -242,6 +258,7 @@ impl<'a> Walk<'a> {
         };
         match result {
             Ok(()) => {
+                level.removed = true;
                 self.count += 1;
                 self.witness.tell(&Event::Deleted(&self.path()));
             }
@@ -366,6 +383,13 @@ impl<'a> Walk<'a> {
         {
             self.target_failed(Op::SetTimes, Cause::Errno(errno as i32));
         }
+        // What goes itself need not last.
+        if (below.removed && (below.stays || !below.sources.is_empty()))
+            && let Some(open) = &below.open
+            && let Err((op, cause)) = (self.sync)(open.target.as_fd(), below.target)
+        {
+            self.target_failed(op, cause);
+        }
         if self.levels.is_empty() {
             return;
         }
@@ -411,6 +435,7 @@ fn level_of(open: Open, target: Id) -> Result<Level, Errno> {
         removing: false,
         stays: false,
         times: None,
+        removed: false,
     })
 }
 
