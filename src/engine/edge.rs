@@ -82,11 +82,12 @@ impl Edge {
 
     /// Closes it, and hears what close(2) has to say. No operation may be in flight.
     pub fn close(self) -> Result<(), Errno> {
-        drop(self.direct);
-        match Arc::try_unwrap(self.file) {
+        let close = |file| match Arc::try_unwrap(file) {
             Ok(file) => nix::unistd::close(file),
             Err(_) => panic!("an edge is closed with nothing in flight"),
-        }
+        };
+        let direct = self.direct.map_or(Ok(()), close);
+        close(self.file).and(direct)
     }
 
     pub(super) fn fd(&self, transfer: Transfer) -> &Arc<OwnedFd> {

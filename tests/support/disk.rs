@@ -201,7 +201,17 @@ impl LoopDisk {
     /// The same disk after a crash of the file system: what wasn't synced is lost, its journal's
     /// last entries too. Needs xfs_io.
     pub fn crashed(self, fs: Fs) -> LoopDisk {
+        self.shut_down();
+        self.mounted_again(fs)
+    }
+
+    /// The file system crashes now. Needs xfs_io.
+    pub fn shut_down(&self) {
         system("xfs_io", &["-x", "-c", "shutdown", self.dir().to_str().unwrap()]);
+    }
+
+    /// The same disk, unmounted and mounted.
+    pub fn mounted_again(self, fs: Fs) -> LoopDisk {
         let LoopDisk { mount, device } = self;
         drop(mount);
         LoopDisk::mounted(device, fs)

@@ -31,7 +31,9 @@ const GENERATION: Generation = Generation(0);
 impl Filesystem for Served {
     fn init(&mut self, _: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
         // Without it the kernel serialises direct writes; with it, it makes EIO of a short one.
-        let short = |fault: &Fault| matches!(fault, Fault::Short(..) | Fault::Errno(On::Write, ..));
+        let short = |fault: &Fault| {
+            matches!(fault, Fault::Short(..) | Fault::Errno(On::Write, ..) | Fault::Nth(On::Write, ..))
+        };
         if !self.lock().faults.iter().any(short) {
             let _ = config.add_capabilities(InitFlags::FUSE_ASYNC_DIO);
         }
