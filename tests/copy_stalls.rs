@@ -65,6 +65,7 @@ fn stall_of(report: &serde_json::Value) -> (String, String, f64) {
 #[test]
 fn what_hangs_is_told_while_it_hangs_and_when_it_goes_on() {
     need_nbd!();
+    need_cgroup!("memory");
     for engine in engines() {
         for (hangs, op, doing) in [("target", "write", "writing"), ("source", "read", "reading")] {
             let mut disk = PausingDisk::new();
@@ -78,7 +79,8 @@ fn what_hangs_is_told_while_it_hangs_and_when_it_goes_on() {
                 }
             };
             let options = ["--direct", "always", "--stall-limit", "300ms"];
-            let running = started(copy(engine, &options, &source, &target));
+            let memory = MemoryCgroup::new(64 * MIB);
+            let running = started(copy(engine, &options, &source, &target).inside(memory.group()));
             disk.pause.pause();
             let words = format!("{doing} {} at byte", quoted(&disk.path()));
             wait_for("the word", || running.stderr_so_far().contains(&words));
@@ -86,6 +88,7 @@ fn what_hangs_is_told_while_it_hangs_and_when_it_goes_on() {
             disk.pause.resume();
             let outcome = running.wait();
             outcome.assert_ok();
+            memory.assert_never_met();
             let lines: Vec<&str> = outcome.stderr.lines().collect();
             assert_eq!(lines.len(), 4, "at 0.3, 0.6 and 1.2 s, and when it ends: {lines:?}");
             assert!(lines[3].contains(&words) && lines[3].contains("went on after 1."), "{lines:?}");
@@ -99,6 +102,7 @@ fn what_hangs_is_told_while_it_hangs_and_when_it_goes_on() {
 #[test]
 fn a_sync_that_hangs_is_told() {
     need_nbd!();
+    need_cgroup!("memory");
     for engine in engines() {
         let mut disk = PausingDisk::new();
         let dir = Scratch::new();
@@ -107,12 +111,15 @@ fn a_sync_that_hangs_is_told() {
         // What is written goes into the page cache, and the sync waits for it.
         disk.pause.pause();
         let command = Highwater::copy().args(["--json", "-", "--engine", engine]).args(options);
-        let running = command.args([dir.path("source"), disk.path()]).start();
+        let memory = MemoryCgroup::new(64 * MIB);
+        let command = command.args([dir.path("source"), disk.path()]);
+        let running = command.inside(memory.group()).start();
         let words = format!("syncing {} hangs", quoted(&disk.path()));
         wait_for("the word", || running.stderr_so_far().contains(&words));
         disk.pause.resume();
         let outcome = running.wait();
         outcome.assert_ok();
+        memory.assert_never_met();
         assert!(outcome.stderr.contains("went on after"), "{}", outcome.stderr);
         assert_eq!(stall_of(&outcome.json()).0, "sync");
         assert_holds(&disk.path(), 1, LEN);

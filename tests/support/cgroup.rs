@@ -91,6 +91,12 @@ impl MemoryCgroup {
         self.group.number("memory.max_usage_in_bytes")
     }
 
+    /// Asserts that the bound was never met.
+    #[track_caller]
+    pub fn assert_never_met(&self) {
+        assert_eq!(self.failcnt(), 0, "{} bytes at the peak", self.max_usage());
+    }
+
     /// How often the bound was met.
     pub fn failcnt(&self) -> u64 {
         self.group.number("memory.failcnt")
