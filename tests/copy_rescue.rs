@@ -118,6 +118,24 @@ fn bad_sectors_become_zeros_and_everything_else_arrives() {
 }
 
 #[test]
+fn what_is_zeros_is_verified_as_such_and_never_listed() {
+    need_nbd!();
+    let disk = BadDisk::new(&bytes(1, LEN), &some_bad());
+    for engine in engines() {
+        let dir = Scratch::new();
+        let (target, manifest) = (dir.path("target"), dir.path("manifest"));
+        let options =
+            ["--engine", engine, "--on-error", "zero-fill", "--verify", "--json", "-", "--manifest"];
+        let copy = Highwater::copy().args(options).arg(&manifest).arg(disk.path()).arg(&target);
+        let outcome = copy.run();
+        outcome.assert_failed(&["is not whole"]);
+        assert_eq!(text(&outcome.json(), "errors.0.op"), "read");
+        assert_eq!(fs::read_to_string(&manifest).unwrap(), "", "it is not the source's checksum");
+        assert_bytes(&fs::read(&target).unwrap(), &with_zeros(&bytes(1, LEN), &some_bad()));
+    }
+}
+
+#[test]
 fn without_zero_fill_a_bad_sector_is_a_failure_and_leaves_no_file() {
     need_nbd!();
     let disk = BadDisk::new(&bytes(1, LEN), &some_bad());
@@ -338,6 +356,8 @@ fn a_map_needs_one_source_with_a_length_and_a_place_to_be_in() {
     run(&["--map", "m", "source", "-"]).assert_usage(&["--map needs one file or device"]);
     run(&["--map", "m", "source", "source", "d"]).assert_usage(&["--map needs one file or device"]);
     run(&["--map", "m", "-r", "source", "t"]).assert_usage(&["--map can't be used with --recursive"]);
+    run(&["--map", "m", "--verify", "source", "t"]).assert_usage(&["--map can't be used with --verify"]);
+    run(&["--map", "m", "--manifest", "x", "source", "t"]).assert_usage(&["used with --manifest"]);
     run(&["--map", "m", "--on-error=stop", "source", "t"]).assert_usage(&["--on-error=zero-fill"]);
     run(&["--map", "m", "/proc/self/status", "t"]).assert_usage(&["no length"]);
     run(&["--map", "m", "source", "/dev/null"]).assert_usage(&["a file or a block device"]);

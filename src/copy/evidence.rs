@@ -84,11 +84,13 @@ impl Evidence {
 }
 
 /// A file is complete: its hash is told, and it is noted to be verified, where that was asked for.
-/// `item` has everything but the streams. Failures are told here.
-pub(super) fn conclude(run: &Run<'_>, digested: io::Result<Digested>, mut item: Item) {
+/// `item` has everything but the streams. One that `lacks` some of its content, where zeros stand now,
+/// is verified like any other and never listed. Failures are told here.
+pub(super) fn conclude(run: &Run<'_>, digested: io::Result<Digested>, mut item: Item, lacks: bool) {
     let Some(evidence) = &run.evidence else { return };
     let concluded = digested.and_then(|digested| {
         if evidence.manifest
+            && !lacks
             && let Some(hash) = evidence.hash(&digested, item.length, run.cancel)?
         {
             run.tell(&Event::Hashed { target: &item.target, hash: &hash });

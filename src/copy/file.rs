@@ -99,7 +99,7 @@ pub(super) fn copy_stream(worker: &mut Worker<'_>, from: &Name, to: &Name) -> Re
     let moved = transfer::transfer(worker, &mut pair, &names, false);
     let done = match moved {
         Ok(Content::Whole(size, losses)) => {
-            let is_whole = losses.is_empty();
+            let lacks = !losses.is_empty();
             run.lose(&pair, &names, losses);
             let settled = cut(&pair, size, run.options.sparse)
                 .and_then(|()| pair.target.inherit())
@@ -114,8 +114,8 @@ pub(super) fn copy_stream(worker: &mut Worker<'_>, from: &Name, to: &Name) -> Re
             named.map_err(told).and_then(|()| {
                 pair.source.leave_after(size).map_err(|no| Error::new(Op::Seek, from.shown(), errno(no)))?;
                 pair.target.close().map_err(told)?;
-                conclude(run, digested);
-                Ok(is_whole)
+                conclude(run, digested, lacks);
+                Ok(!lacks)
             })
         }
         Ok(Content::InParts(..)) => unreachable!("a stream has no parts"),
@@ -157,8 +157,10 @@ impl Names for Streams<'_> {
 pub(super) struct Settled {
     pub pair: Pair,
     size: u64,
-    /// all content, and all attributes that had to be kept
-    is_whole: bool,
+    /// some content could not be read
+    lacks: bool,
+    /// all attributes that had to be kept are
+    kept: bool,
     /// what failed so far
     step: Step<()>,
 }
@@ -183,17 +185,17 @@ pub(super) fn complete(
 
 /// The first half of it: size and attributes.
 fn settle(run: &Run<'_>, entry: &Entry<'_>, pair: Pair, size: u64, losses: Losses) -> Settled {
-    let is_whole = losses.is_empty();
+    let lacks = !losses.is_empty();
     run.lose(&pair, entry, losses);
     let cut = if run.options.skip_data { Ok(()) } else { cut(&pair, size, run.options.sparse) };
     let step = cut.and_then(|()| pair.target.inherit());
     let kept = step.is_err() || keep_metadata(run, entry, &pair);
-    Settled { pair, size, is_whole: kept && is_whole, step }
+    Settled { pair, size, lacks, kept, step }
 }
 
 /// The second half: durability and name.
 pub(super) fn finish(run: &Run<'_>, entry: &Entry<'_>, settled: Settled) -> Result<(), Stop> {
-    let Settled { mut pair, size, is_whole, step } = settled;
+    let Settled { mut pair, size, lacks, kept, step } = settled;
     let at = entry.target();
     let told = |(op, cause)| entry.target_error(op, cause);
     let step = step.and_then(|()| sync(run, &pair));
@@ -212,11 +214,11 @@ pub(super) fn finish(run: &Run<'_>, entry: &Entry<'_>, settled: Settled) -> Resu
         (digested, item(&pair.target, size, names, (&entry.source_path(), &entry.target_path())))
     });
     pair.target.close().map_err(told)?;
-    conclude(run, digested);
+    conclude(run, digested, lacks);
     if run.options.explain && !run.options.skip_data {
         run.tell(&Event::Explained(explanation));
     }
-    if is_whole {
+    if kept && !lacks {
         run.count_file();
     }
     Ok(())
@@ -229,9 +231,9 @@ fn item(target: &Target, length: u64, names: Vec<OsString>, shown: (&Path, &Path
     Item { names, source, target: target_path, id: target.stat.id(), is_device, length, streams: Vec::new() }
 }
 
-fn conclude(run: &Run<'_>, digested: Option<(io::Result<Digested>, Item)>) {
+fn conclude(run: &Run<'_>, digested: Option<(io::Result<Digested>, Item)>, lacks: bool) {
     if let Some((digested, item)) = digested {
-        evidence::conclude(run, digested, item);
+        evidence::conclude(run, digested, item, lacks);
     }
 }
 

@@ -85,6 +85,9 @@ pub fn copy(
     if options.verify && target == Name::Standard {
         return Err(Usage::new("--verify can't read back what goes to standard output"));
     }
+    if options.map.is_some() && options.manifest {
+        return Err(Usage::new("--map can't be used with --manifest"));
+    }
     if options.reflink == Reflink::Always && (options.verify || options.manifest) {
         let option = if options.verify { "--verify" } else { "--manifest" };
         return Err(Usage::new(format!("{option} needs the bytes, and --reflink=always copies none")));

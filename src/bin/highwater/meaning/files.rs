@@ -289,6 +289,7 @@ fn not_with_a_map(options: &Options) -> Option<&'static str> {
         (options.sparse == Sparse::Always, "--sparse=always"),
         (options.reflink == Reflink::Always, "--reflink=always"),
         (options.atomic, "--atomic"),
+        (options.verify, "--verify"),
         (options.dry_run, "--dry-run"),
     ];
     others.into_iter().find(|(is_on, _)| *is_on).map(|(_, name)| name)
