@@ -14,6 +14,7 @@
 //! | `make` | directories, links and nodes |
 //! | `file`, `open`, `source`, `target`, `replace` | a file's copy: opening both ends, completing it |
 //! | `transfer`, `direct`, `offload`, `parts`, `engines` | how its content moves |
+//! | `rescue`, `map` | one file by GNU ddrescue's map: what is with its target, and what can't be read |
 //! | `evidence`, `verify` | what was copied hashes to; whether its copy does |
 //! | `metadata`, `durable` | attributes; stable storage |
 //! | `temporary` | names until there is a name, and what killed copies left under them |

@@ -4,7 +4,7 @@
 //! refused; and over the same calls on the caller's own thread, for files too small for either. All
 //! ask the same pump, use the same arena and settle results by the same code; none knows what the
 //! bytes are for. Where a flow is digested, a thread beside the driver looks at each block before it
-//! is written. What many flows share, their high-water mark first of all, is a [`Ledger`]'s.
+//! is written. Each thread has a post, where whoever watches sees what hangs. What many flows share, their high-water mark first of all, is a [`Ledger`]'s.
 
 mod digest;
 mod edge;
