@@ -42,6 +42,13 @@ fn copy(engine: &str, options: &[&str], source: &Path, target: &Path) -> Highwat
     Highwater::copy().args(rate).args(options).args([source, target])
 }
 
+impl Drop for PausingDisk {
+    fn drop(&mut self) {
+        // Where a test fails while it hangs, what stands on it could not be taken away.
+        self.pause.resume();
+    }
+}
+
 /// Starts it and waits until it is in its middle.
 fn started(copy: Highwater) -> Running {
     let mut running = copy.start();
