@@ -91,6 +91,8 @@ pub enum Op {
     Verify,
     /// keeping, in a temporary file below `other`, what a file's content hashes to
     Keep,
+    /// the journal of a copy that can be resumed
+    Journal,
     /// setting up io_uring, its buffers or the arena
     Setup,
 }
@@ -140,6 +142,7 @@ impl Op {
             Op::Map => "map",
             Op::Verify => "verify",
             Op::Keep => "keep",
+            Op::Journal => "journal",
             Op::Setup => "setup",
         }
     }
@@ -236,6 +239,24 @@ pub enum Cause {
     },
     /// Nothing can be read back from where the copy goes.
     Unverifiable,
+    /// The journal needs a name of its own, as the target is a device or a root directory.
+    JournalNeeded,
+    /// Another copy is using the journal.
+    JournalInUse,
+    /// The journal is a file of another kind.
+    JournalForeign,
+    /// The journal is of another version of the format.
+    JournalVersion(u32),
+    /// The journal ends before its beginning is complete.
+    JournalCut,
+    /// The journal was changed, at this byte or a little behind it.
+    JournalDamaged(u64),
+    /// The journal is of a copy of other sources, or to `other`.
+    JournalOfOther,
+    /// The journal is of the same copy with other options.
+    JournalOptions,
+    /// The target is not the one that the copy was begun with; `other` is the journal.
+    TargetOther,
     /// io_uring was demanded and the kernel refuses it, with this errno.
     NoRing(i32),
 }
@@ -381,6 +402,15 @@ impl fmt::Display for Cause {
                 write!(out, "is {is} bytes long, and {expected} were written")
             }
             Cause::Unverifiable => write!(out, "can't be read back"),
+            Cause::JournalNeeded => write!(out, "there is no place for a journal beside it"),
+            Cause::JournalInUse => write!(out, "another copy is using it"),
+            Cause::JournalForeign => write!(out, "is no journal"),
+            Cause::JournalVersion(version) => write!(out, "is a journal of version {version}"),
+            Cause::JournalCut => write!(out, "is cut short"),
+            Cause::JournalDamaged(at) => write!(out, "is damaged at byte {at}"),
+            Cause::JournalOfOther => write!(out, "is the journal of another copy"),
+            Cause::JournalOptions => write!(out, "is the journal of a copy with other options"),
+            Cause::TargetOther => write!(out, "is not what the copy was begun with"),
             Cause::NoRing(errno) => write!(out, "io_uring is refused: {}", strerror(errno)),
         }
     }

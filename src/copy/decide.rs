@@ -1,5 +1,7 @@
 //! Whether a name of the source is copied, decided as GNU cp decides.
 
+use std::cell::Cell;
+
 use nix::errno::Errno;
 
 use crate::error::{Cause, Error, Op};
@@ -11,6 +13,7 @@ use super::events::{Event, Question, Warning};
 use super::links;
 use super::make;
 use super::options::{BackupKind, Make, Update};
+use super::resume::Partial;
 use super::same::{self, Same};
 use super::update;
 use super::worker::Worker;
@@ -32,6 +35,8 @@ pub(super) struct Decided {
     pub found: Found,
     /// what is there keeps its name until what is made takes it over (`--atomic`)
     pub replaces: bool,
+    /// an earlier run has begun it, and this is where that goes on
+    pub partial: Cell<Option<Partial>>,
 }
 
 /// Looks at both sides of a name.
@@ -42,6 +47,9 @@ pub(super) fn decide(worker: &Worker<'_>, entry: &Entry<'_>) -> Result<Decided, 
     let stat = stat.map_err(|no| entry.source_error(Op::Stat, errno(no)))?;
     if stat.kind == Kind::Directory && !options.recursive {
         return Err(entry.source_error(Op::Open, Cause::NotRecursive).into());
+    }
+    if worker.run.resume().is_some_and(|resume| resume.is_journal(stat.id())) {
+        return Err(Stop::Fine);
     }
     if entry.is_operand() && worker.run.operands.is_source_twice(entry, &stat, options) {
         let warning = Warning::SourceTwice { source: entry.source_path(), is_directory: false };
@@ -55,7 +63,7 @@ pub(super) fn decide(worker: &Worker<'_>, entry: &Entry<'_>) -> Result<Decided, 
     if entry.is_operand() && options.backup.is_none() && worker.run.operands.is_made_link(entry) {
         return Err(entry.target_error(Op::Create, Cause::ThroughCreatedLink).into());
     }
-    Ok(Decided { stat, found, replaces: false })
+    Ok(Decided { stat, found, replaces: false, partial: Cell::new(None) })
 }
 
 /// Looks at the target. What is to be written through is followed, what is to be replaced is not.
@@ -70,7 +78,7 @@ fn find(worker: &Worker<'_>, entry: &Entry<'_>, stat: &Stat) -> Result<Found, Er
     };
     let itself =
         made_as_node || options.make != Make::Copies || options.backup.is_some() || options.remove_first;
-    if entry.is_new && (!itself || !entry.is_operand()) {
+    if entry.is_new && !worker.run.goes_on() && (!itself || !entry.is_operand()) {
         return Ok(Found::Nothing);
     }
     match target.stat(!itself) {

@@ -41,6 +41,8 @@ pub(super) struct Durable {
     atomic: bool,
     /// no directory is copied: some files are synced with less than their file system
     only_files: bool,
+    /// there is a journal: what is complete is made durable again and again
+    checkpoints: bool,
     file_systems: Mutex<HashMap<(u32, u32), How>>,
     /// directories in which operands got their names, relative to the base
     named_in: Mutex<BTreeSet<OsString>>,
@@ -48,7 +50,7 @@ pub(super) struct Durable {
 
 enum How {
     /// once, at the end; and what messages call it
-    Whole(OwnedFd, PathBuf),
+    Whole(Arc<OwnedFd>, PathBuf),
     ByFile,
 }
 
@@ -58,6 +60,7 @@ impl Durable {
             sync: job.options.sync,
             atomic: job.options.atomic,
             only_files: !job.options.recursive,
+            checkpoints: job.options.resume,
             file_systems: Mutex::default(),
             named_in: Mutex::default(),
         }
@@ -69,16 +72,32 @@ impl Durable {
 
     /// A directory on `device` is going to be written to; `shown` is called where it is the first.
     pub fn expect(&self, device: (u32, u32), place: &Place, shown: &dyn Fn() -> PathBuf) {
-        if self.sync != Sync::End || self.only_files {
+        if self.sync != Sync::End && !self.checkpoints || self.only_files {
             return;
         }
         self.lock().entry(device).or_insert_with(|| {
             let opened = sys::at::open_directory(place.as_fd(), OsStr::new("."), false);
             match opened {
-                Ok(opened) if syncs_whole(opened.as_fd()) => How::Whole(opened, shown()),
+                Ok(opened) if syncs_whole(opened.as_fd()) => How::Whole(Arc::new(opened), shown()),
                 _ => How::ByFile,
             }
         });
+    }
+
+    /// Whether everything on `device` is synced at once, which [`Durable::checkpoint`] does.
+    pub fn is_synced_whole(&self, device: (u32, u32)) -> bool {
+        matches!(self.lock().get(&device), Some(How::Whole(..)))
+    }
+
+    /// Makes durable all that was written so far where that is done at once.
+    pub fn checkpoint(&self, ledger: &Ledger) -> Vec<Error> {
+        let whole = |how: &How| match how {
+            How::Whole(fd, path) => Some((Arc::clone(fd), path.clone())),
+            How::ByFile => None,
+        };
+        // Workers ask meanwhile.
+        let whole: Vec<_> = self.lock().values().filter_map(whole).collect();
+        sync_whole(&whole, ledger)
     }
 
     /// Whether names and files on `device` are synced by themselves.
@@ -87,7 +106,7 @@ impl Durable {
             _ if self.atomic => true,
             Sync::None => false,
             Sync::File => true,
-            Sync::End => !matches!(self.lock().get(&device), Some(How::Whole(..))),
+            Sync::End => !self.is_synced_whole(device),
         }
     }
 
@@ -162,17 +181,20 @@ impl Durable {
                 errors.push(Error::new(Op::Sync, shown, cause));
             }
         }
-        for how in self.lock().values() {
-            if let How::Whole(fd, path) = how
-                && let Err(cause) = sync(ledger, || {
-                    post::during_on(Op::SyncFileSystem, path.clone(), || nix::unistd::syncfs(fd))
-                })
-            {
-                errors.push(Error::new(Op::SyncFileSystem, path, cause));
-            }
+        if self.sync == Sync::End {
+            errors.extend(self.checkpoint(ledger));
         }
         errors
     }
+}
+
+/// syncfs(2) of each.
+fn sync_whole(file_systems: &[(Arc<OwnedFd>, PathBuf)], ledger: &Ledger) -> Vec<Error> {
+    let synced = file_systems.iter().map(|(fd, path)| {
+        let call = || post::during_on(Op::SyncFileSystem, path.clone(), || nix::unistd::syncfs(fd));
+        (path, sync(ledger, call))
+    });
+    synced.filter_map(|(path, synced)| Some(Error::new(Op::SyncFileSystem, path, synced.err()?))).collect()
 }
 
 /// fsync(2) of the directory `path` below `directory`. EINVAL says that this file system has nothing

@@ -20,6 +20,7 @@ use super::file;
 use super::links::{self, Claimed, Home, settle};
 use super::make;
 use super::options::{Make, Options};
+use super::resume::{self, Again};
 use super::room;
 use super::run::Run;
 use super::same::parent_of;
@@ -247,6 +248,22 @@ fn carry_out(
     claimed: Claimed,
 ) -> Result<Next, Stop> {
     let is_claimed = matches!(claimed, Claimed::First);
+    if worker.run.goes_on() && decided.stat.kind != Kind::Directory && !matches!(claimed, Claimed::LinkTo(_))
+    {
+        match resume::look(worker.run, entry, &mut decided) {
+            Ok(Again::Anew) => {}
+            Ok(Again::GoOn(partial)) => decided.partial.set(Some(partial)),
+            Ok(Again::Whole) => {
+                settle(worker.run, entry, &decided.stat, is_claimed, true);
+                worker.run.count_file();
+                return Ok(Next::Done);
+            }
+            Err(stop) => {
+                settle(worker.run, entry, &decided.stat, is_claimed, false);
+                return Err(stop);
+            }
+        }
+    }
     let backup = match room::make(worker, entry, &mut decided) {
         Ok(backup) => backup,
         Err(error) => {

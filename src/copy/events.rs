@@ -148,6 +148,8 @@ pub enum Left {
     Prefix(u64),
     /// what the map of the rescue says
     Mapped,
+    /// the first bytes of the copy, so many, under another name: the same command goes on with it
+    Part(u64),
 }
 
 /// What is worth saying and is no failure.
@@ -175,6 +177,18 @@ pub enum Warning {
     Unlistable {
         /// the copy
         target: PathBuf,
+    },
+    /// what was copied by an earlier run is not there any more, or not as it was: it is copied anew
+    Altered {
+        /// which
+        target: PathBuf,
+    },
+    /// the journal can't be written to, or read: if the copy is killed it can't go on from here
+    JournalLost {
+        /// which
+        journal: PathBuf,
+        /// why
+        errno: i32,
     },
     /// an operand that was copied already is skipped
     SourceTwice {

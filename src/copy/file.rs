@@ -26,6 +26,7 @@ use super::options::Sparse;
 use super::parts;
 use super::paths::Name;
 use super::rescue;
+use super::resume::Tracked;
 use super::run::Run;
 use super::source::{self, Source};
 use super::syncers;
@@ -199,7 +200,15 @@ pub(super) fn finish(run: &Run<'_>, entry: &Entry<'_>, settled: Settled) -> Resu
     let at = entry.target();
     let told = |(op, cause)| entry.target_error(op, cause);
     let step = step.and_then(|()| sync(run, &pair));
+    let recorded = record(run, &mut pair, size, step.is_ok());
     let is_named = publish(&mut pair, at, size, step).map_err(told)?;
+    if let (Some(tracked), Some(resume)) = (recorded, run.resume()) {
+        if let Err(failed) = sync_for_record(run, &pair, at) {
+            tracked.give_up(resume);
+            return Err(told(failed).into());
+        }
+        tracked.whole(resume, size, false, &run.ledger);
+    }
     // Its own directory is synced once, when all that is in it has its name.
     if let (true, true, Some(at)) = (is_named, pair.target.is_elsewhere(), at) {
         sync_name(run, &pair, at).map_err(told)?;
@@ -234,6 +243,40 @@ fn item(target: &Target, length: u64, names: Vec<OsString>, shown: (&Path, &Path
 fn conclude(run: &Run<'_>, digested: Option<(io::Result<Digested>, Item)>, lacks: bool) {
     if let Some((digested, item)) = digested {
         evidence::conclude(run, digested, item, lacks);
+    }
+}
+
+/// Tells the journal of content and attributes that are with the target, before it gets its name. Where
+/// it has another name by then that it can be found by, it is recorded as whole first; else what is
+/// given back is to be told once it has its own.
+fn record(run: &Run<'_>, pair: &mut Pair, size: u64, is_settled: bool) -> Option<Tracked> {
+    let (mut tracked, resume) = pair.tracked.take().zip(run.resume())?;
+    let waits = is_settled && tracked.finish(resume, size);
+    if is_settled && !waits {
+        return Some(tracked);
+    }
+    let part = match waits {
+        true => tracked.whole(resume, size, true, &run.ledger),
+        false => tracked.give_up(resume),
+    };
+    if let Some((directory, name)) = part {
+        pair.target.is_called(directory, name);
+    }
+    None
+}
+
+/// What is recorded as copied must be durable under its name, where a round doesn't see to that.
+fn sync_for_record(run: &Run<'_>, pair: &Pair, at: Option<At<'_>>) -> Step<()> {
+    let stat = &pair.target.stat;
+    if stat.kind == Kind::Regular && run.durable.is_synced_whole(stat.device) {
+        return Ok(());
+    }
+    if !pair.syncs {
+        run.durable.sync_file(&pair.target.edge.file, &run.ledger)?;
+    }
+    match at.filter(|_| stat.kind == Kind::Regular) {
+        Some(at) => run.durable.sync_directory_of(pair.target.place(at), &run.ledger),
+        None => Ok(()),
     }
 }
 

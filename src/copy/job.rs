@@ -1,5 +1,6 @@
 //! What a copy is told, and what it came to.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +45,17 @@ pub struct Watch<'a> {
     pub witness: &'a dyn Witness,
     /// every failure is kept for [`Report::errors`], not only counted
     pub keep_errors: bool,
+}
+
+/// What a journal did for a copy.
+#[derive(Clone, Debug)]
+pub struct Resumed {
+    /// that were there by the journal, read back and not copied again
+    pub believed_bytes: u64,
+    /// likewise, whole files
+    pub believed_files: u64,
+    /// where it is, or was
+    pub journal: PathBuf,
 }
 
 /// How the bytes went.
@@ -100,6 +112,8 @@ pub struct Report {
     pub level: LevelStats,
     /// of every operation
     pub latency: Totals,
+    /// of a copy that has a journal
+    pub resumed: Option<Resumed>,
     /// stopped from outside
     pub interrupted: bool,
     /// how many failures there were

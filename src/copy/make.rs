@@ -17,6 +17,7 @@ use super::events::Event;
 use super::links::Home;
 use super::metadata::{self, Handle, Making, Subject};
 use super::options::{Dereference, Update};
+use super::resume;
 use super::same::{beside, parent_of};
 use super::temporary;
 use super::worker::Worker;
@@ -34,16 +35,21 @@ pub(super) fn directory(worker: &mut Worker<'_>, entry: &Entry<'_>, decided: &De
     if options.dereference == Dereference::Always && entry.parent.comes_from(stat.id()) {
         return Err(entry.source_error(Op::Open, Cause::Cycle).into());
     }
-    let is_new = !matches!(decided.found, Found::Something(found) if found.kind == Kind::Directory);
+    let (is_new, is_there) = match decided.found {
+        Found::Something(found) if found.kind == Kind::Directory => {
+            (resume::directory_made_before(run, entry, &found)?, true)
+        }
+        _ => (true, false),
+    };
     let (target, made) = match entry.target() {
         Some(at) if !(is_new && options.dry_run) => {
             let mut making = is_new.then(|| metadata::making(&stat, options));
-            let (place, found) = make_directory(worker, entry, at, making.as_mut())?;
+            let (place, found) = make_directory(worker, entry, at, making.as_mut(), is_there)?;
             (Some((place, found)), making)
         }
         _ => (None, None),
     };
-    if is_new && run.tells_copies() {
+    if is_new && !is_there && run.tells_copies() {
         let (source, target) = (entry.source_path(), entry.target_path());
         run.tell(&Event::Copied { source: &source, target: &target, backup: None });
     }
@@ -89,10 +95,15 @@ fn make_directory(
     entry: &Entry<'_>,
     at: At<'_>,
     making: Option<&mut Making>,
+    is_there: bool,
 ) -> Result<(Place, Stat), Error> {
     let failed = |op, errno| Error::new(op, entry.target_path(), cause(errno));
     let is_new = making.is_some();
-    if let Some(making) = &making {
+    let resume = worker.run.resume().filter(|_| !is_there);
+    if let Some(making) = making.as_ref().filter(|_| !is_there) {
+        if let Some(resume) = resume {
+            resume.will_make(worker.run, entry);
+        }
         let mut tries = 0;
         while let Err(errno) = sys::at::make_directory(at.directory, at.name, making.mode) {
             let failed = || failed(Op::MakeDirectory, errno);
@@ -105,12 +116,43 @@ fn make_directory(
     let follow = !is_new && (entry.is_operand() || worker.run.options.keep_directory_symlink);
     let opened = open(worker, at, follow);
     let (place, stat) = opened.map_err(|errno| failed(Op::Stat, errno))?;
-    let Some(making) = making.filter(|_| stat.mode & 0o700 != 0o700) else { return Ok((place, stat)) };
+    if let (Some(resume), true) = (resume, is_new) {
+        resume.made(worker.run, entry, &stat);
+    }
+    let Some(making) = making else { return Ok((place, stat)) };
+    if is_there {
+        return open_again(worker, entry, at, making, place, stat);
+    }
+    if stat.mode & 0o700 == 0o700 {
+        return Ok((place, stat));
+    }
     making.restore = Some(stat.mode);
     let accessible = Handle::Path(place.as_fd()).set_mode(stat.mode | 0o700);
     accessible.map_err(|errno| failed(Op::OpenMode, errno))?;
     let (place, _) = open(worker, at, false).map_err(|errno| failed(Op::Stat, errno))?;
     Ok((place, stat))
+}
+
+/// A directory that an earlier run has made gets the mode again that it was made with, and its owner is
+/// let in.
+fn open_again(
+    worker: &mut Worker<'_>,
+    entry: &Entry<'_>,
+    at: At<'_>,
+    making: &mut Making,
+    place: Place,
+    stat: Stat,
+) -> Result<(Place, Stat), Error> {
+    let failed = |op, errno| Error::new(op, entry.target_path(), cause(errno));
+    let mode = making.mode & !sys::attributes::umask() | stat.mode & 0o2000;
+    if mode & 0o700 != 0o700 {
+        making.restore = Some(mode);
+    }
+    if stat.mode != mode | 0o700 {
+        let set = Handle::Path(place.as_fd()).set_mode(mode | 0o700);
+        set.map_err(|errno| failed(Op::OpenMode, errno))?;
+    }
+    open(worker, at, false).map_err(|errno| failed(Op::Stat, errno))
 }
 
 /// Opens a directory to read it, or at least as a place for names.
@@ -207,7 +249,9 @@ pub(super) fn symlink(worker: &Worker<'_>, entry: &Entry<'_>, decided: &Decided)
     });
     match made {
         Ok(_) => Ok(()),
-        Err(Errno::EEXIST) if options.update == Update::Older && is_link_to(at, &content) => {
+        Err(Errno::EEXIST)
+            if (options.update == Update::Older || worker.run.goes_on()) && is_link_to(at, &content) =>
+        {
             keep_all(at.name);
             Ok(())
         }

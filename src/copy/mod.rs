@@ -16,6 +16,7 @@
 //! | `transfer`, `direct`, `offload`, `parts`, `engines` | how its content moves |
 //! | `rescue`, `map` | one file by GNU ddrescue's map: what is with its target, and what can't be read |
 //! | `evidence`, `verify` | what was copied hashes to; whether its copy does |
+//! | `resume` | `--resume`: the journal, what earlier runs have left |
 //! | `metadata`, `durable` | attributes; stable storage |
 //! | `temporary` | names until there is a name, and what killed copies left under them |
 //! | `filter`, `mirror`, `survey` | which names; `--delete`; totals for the progress line |
@@ -51,6 +52,7 @@ mod paths;
 mod queue;
 mod replace;
 mod rescue;
+mod resume;
 mod room;
 mod run;
 mod same;
@@ -68,7 +70,7 @@ mod worker;
 pub use direct::Direct;
 pub use events::{Event, Explanation, Failed, Left, Lost, Question, Remains, Retried, Warning, Witness};
 pub use filter::{Filter, FilterError, Rule, Unfit};
-pub use job::{Job, Method, Report, Verified, Watch};
+pub use job::{Job, Method, Report, Resumed, Verified, Watch};
 pub use options::{
     Backup, BackupKind, Delete, Demand, Dereference, Keep, Make, Offload, OnError, Options, Permissions,
     Reflink, Sparse, Sync, TargetIs, Update,

@@ -76,6 +76,7 @@ pub(super) fn may_be(run: &Run<'_>, pair: &Pair) -> bool {
         && options.retries == 0
         && !options.waits_for_room
         && run.evidence.is_none()
+        && run.resume().is_none()
         && run.job.limit_bytes_per_s.is_none();
     let whole = source.stat.kind == Kind::Regular
         && source.edge.base == Some(0)

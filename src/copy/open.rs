@@ -19,6 +19,7 @@ use super::evidence::Digested;
 use super::job::Method;
 use super::metadata::{self, Making};
 use super::replace::{self, Over, Spot};
+use super::resume::{self, Partial, Tracked};
 use super::room;
 use super::run::Run;
 use super::same::parent_of;
@@ -40,6 +41,8 @@ pub(super) struct Pair {
     pub method: Method,
     /// what its content hashes to, where that is kept
     pub digested: Option<io::Result<Digested>>,
+    /// as the journal sees it, where there is one
+    pub tracked: Option<Tracked>,
 }
 
 impl Pair {
@@ -52,8 +55,8 @@ impl Pair {
             engine: None,
             direct: (false, false),
         };
-        let (method, digested) = (Method::Plain, None);
-        Pair { source, target, before, making, syncs, explanation, method, digested }
+        let (method, digested, tracked) = (Method::Plain, None, None);
+        Pair { source, target, before, making, syncs, explanation, method, digested, tracked }
     }
 
     pub fn is_new(&self) -> bool {
@@ -99,14 +102,17 @@ pub(super) fn open(worker: &mut Worker<'_>, entry: &Entry<'_>, decided: &Decided
         return Err(entry.source_error(Op::Open, Cause::Replaced).into());
     }
     let making = metadata::making(&source.stat, options);
-    let (target, before) = open_target(worker, entry, decided, &source, &making)?;
+    let mut partial = decided.partial.take();
+    let (target, before) = open_target(worker, entry, decided, &source, &making, &mut partial)?;
     if let (Some(length), Some(capacity)) = (source.known_length(), target.capacity())
         && length > capacity
     {
         let cause = Cause::TooLarge { source: length, target: capacity };
         return Err(entry.target_error(Op::Open, cause).into());
     }
-    Ok(Pair::new(worker.run, source, target, before, making))
+    let tracked =
+        if options.skip_data { None } else { resume::track(worker.run, entry, &source, &target, partial) };
+    Ok(Pair { tracked, ..Pair::new(worker.run, source, target, before, making) })
 }
 
 fn open_target(
@@ -115,10 +121,23 @@ fn open_target(
     decided: &Decided,
     source: &Source,
     making: &Making,
+    partial: &mut Option<Partial>,
 ) -> Result<(Target, Option<Stat>), Error> {
     let run = worker.run;
     let told = |(op, cause)| entry.target_error(op, cause);
     let at = entry.target().expect("a target is opened where something is to be touched");
+    let mut part = partial.as_mut().and_then(|partial| partial.part.take());
+    if let (false, false, Found::Something(_), Some((_, directory, name))) =
+        (run.options.atomic, decided.replaces, decided.found, &part)
+    {
+        // Somebody has taken its name since: that is written to, as ever.
+        let _ = sys::at::remove_file(directory.as_fd(), name);
+        (part, *partial) = (None, None);
+    }
+    if partial.is_some() && part.is_none() && !matches!(decided.found, Found::Something(_)) {
+        // It was to be gone on with, and had to make room.
+        *partial = None;
+    }
     let over = match decided.found {
         _ if decided.replaces => Some(Over::default()),
         Found::Nothing => None,
@@ -143,6 +162,10 @@ fn open_target(
             None => None,
         },
     };
+    if let Some((file, directory, name)) = part {
+        let before = over.as_ref().and_then(|over| over.old.as_ref()).map(|old| old.stat);
+        return Ok((Target::of_part(file, directory, name, over).map_err(told)?, before));
+    }
     if let Some(over) = over {
         return make_over(worker, entry, at, source, making, over);
     }
@@ -152,8 +175,12 @@ fn open_target(
         None => source.is_empty(&run.file_systems),
     };
     let grows = run.options.as_cp && source.stat.kind.is_stream();
-    let at_once =
-        !run.options.atomic && (one_block || grows || run.options.skip_data || run.options.map.is_some());
+    // What an earlier run has left in a directory that was there could not be told from what others
+    // have there, were it not complete.
+    let is_told = run.resume().is_none() || entry.parent.is_new;
+    let at_once = !run.options.atomic
+        && is_told
+        && (one_block || grows || run.options.skip_data || run.options.map.is_some());
     if !at_once && at.stat(false).is_ok() {
         // A whole copy would be in vain.
         return match is_link(at) {

@@ -30,15 +30,21 @@ pub(super) struct Destination {
     shown: PathBuf,
 }
 
-/// Finds out what TARGET is.
-pub(super) fn destination(target: &Path, sources: usize, options: &Options) -> Result<Destination, Error> {
+/// Finds out what TARGET is. It may be `recorded` whether it was a directory to copy into when the
+/// copy was begun: then it is one now, or is not, whatever has been made there since.
+pub(super) fn destination(
+    target: &Path,
+    sources: usize,
+    options: &Options,
+    recorded: Option<bool>,
+) -> Result<Destination, Error> {
     let itself = |is_missing| Destination {
         base: Directory::base(Place::Working, PathBuf::new()),
         is_directory: false,
         is_missing,
         shown: target.to_owned(),
     };
-    if options.target_is == TargetIs::Name {
+    if options.target_is == TargetIs::Name || recorded == Some(false) {
         let found = sys::stat::at(sys::at::WORKING_DIRECTORY, target.as_os_str(), true);
         return Ok(itself(matches!(found, Err(Errno::ENOENT))));
     }

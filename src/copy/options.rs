@@ -254,6 +254,10 @@ pub struct Options {
     pub verify: bool,
     /// the checksum of each file is told ([`Event::Hashed`](super::Event::Hashed))
     pub manifest: bool,
+    /// a journal is kept, and one that is there is gone on with
+    pub resume: bool,
+    /// where it is (`--journal`); None: beside TARGET
+    pub journal: Option<PathBuf>,
     /// which files
     pub filter: Filter,
     /// nothing is touched, what would be done is told

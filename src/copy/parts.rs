@@ -60,7 +60,9 @@ pub(super) fn may_be(length: Option<u64>) -> bool {
 
 /// Whether a file is to be copied in parts.
 pub(super) fn are_worthwhile(run: &Run<'_>, pair: &Pair, length: Option<u64>) -> bool {
+    // A journal knows how far a file is, not which of its parts.
     run.workers > 1
+        && run.resume().is_none()
         && run.job.limit_bytes_per_s.is_none()
         && pair.source.stat.kind == Kind::Regular
         && pair.source.edge.base == Some(0)

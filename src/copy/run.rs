@@ -7,12 +7,12 @@ use std::num::NonZero;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::engine::{Choice, Hitch, Ledger, Meter, Size, error_of};
-use crate::error::{Cause, Error, Op};
+use crate::error::{Cause, Error, Op, errno_of};
 use crate::flow::{Failure, Losses, Marks, Reason, patience};
 use crate::sys;
 use crate::sys::cancel::Cancel;
@@ -24,7 +24,7 @@ use super::engines::Used;
 use super::entry::Entry;
 use super::events::{Event, Failed, Lost, Retried, Warning, Witness};
 use super::evidence::Evidence;
-use super::job::{Job, Method, Report, Verified, Watch};
+use super::job::{Job, Method, Report, Resumed, Verified, Watch};
 use super::links::Links;
 use super::metadata::{self, Subject};
 use super::open::Pair;
@@ -33,6 +33,7 @@ use super::options::{OnError, Options};
 use super::parents::Parents;
 use super::paths::Name;
 use super::queue::Queue;
+use super::resume::{self, Resume};
 use super::same::parent_of;
 use super::source::INTERRUPTED;
 use super::syncers::{self, SYNCERS};
@@ -57,6 +58,7 @@ pub(super) struct Run<'a> {
     pub leftovers: Leftovers,
     /// files on their way to the disk
     pub syncers: Queue<Box<syncers::Unit>>,
+    resume: OnceLock<Resume>,
     pub tally: Tally,
     pub used: Used,
     pub clones: Impossible,
@@ -79,6 +81,16 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// The journal, where there is one.
+    pub fn resume(&self) -> Option<&Resume> {
+        self.resume.get()
+    }
+
+    /// Whether an earlier run may have met what is met now.
+    pub fn goes_on(&self) -> bool {
+        self.resume().is_some_and(Resume::goes_on)
+    }
+
     /// Whether nothing new is to be begun.
     pub fn should_stop(&self) -> bool {
         self.cancel.is_raised() || self.options.on_error == OnError::Stop && self.tally.failures() > 0
@@ -234,6 +246,7 @@ pub fn copy(job: &Job, watch: Watch<'_>) -> Report {
         durable: Durable::new(job),
         leftovers: Leftovers::default(),
         syncers: Queue::new(syncers::SYNCERS),
+        resume: OnceLock::new(),
         tally: Tally::default(),
         used: Used::default(),
         clones: Impossible::default(),
@@ -284,7 +297,13 @@ impl Run<'_> {
         }
         self.refuse_unverifiable(target)?;
         let mut operands = Vec::new();
-        let to = destination(target, self.job.sources.len(), self.options)?;
+        let destination = |recorded| destination(target, self.job.sources.len(), self.options, recorded);
+        if self.options.resume {
+            let resume = Resume::open(self.job, || destination(None).map(|to| to.is_directory))?;
+            assert!(self.resume.set(resume).is_ok(), "a run has one journal");
+        }
+        let begun = self.resume().and_then(Resume::begun_with);
+        let to = destination(begun.map(|header| header.target_is_directory))?;
         if self.options.parents && !to.is_directory {
             return Err(Error::new(Op::Target, target, Cause::ParentsNeedDirectory));
         }
@@ -318,19 +337,38 @@ impl Run<'_> {
                     }
                 }
             }
+            if let Some(resume) = self.resume() {
+                let builder = thread::Builder::new().name("journal".into()).stack_size(STACK_BYTES);
+                if let Err(error) = builder.spawn_scoped(scope, || resume.write(self)) {
+                    resume.give_up(self, errno_of(&error));
+                }
+            }
             let mut worker = Worker::new(self);
             let parents = self.copy_operands(&mut worker, &to, &mut operands);
             worker.work();
             self.syncers.leave();
             parents.finish(self);
             stop.store(true, Ordering::Relaxed);
+            if let Some(resume) = self.resume() {
+                resume.stop(self.is_whole());
+            }
         });
-        let is_whole = self.tally.failures() == 0 && !self.should_stop();
+        let is_whole = self.is_whole();
+        if is_whole {
+            resume::remove_orphans(self, &operands);
+        }
         if self.options.delete.is_some() && is_whole {
             self.mirror(&operands);
         }
         self.secure(&place_of(&to.base), &to.base.target_path());
-        Ok(())
+        match self.resume() {
+            Some(resume) if self.is_whole() => resume.remove(),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.tally.failures() == 0 && !self.should_stop()
     }
 
     /// Whether what is copied to TARGET is going to be synced file by file.
@@ -381,7 +419,7 @@ impl Run<'_> {
                 },
                 false => to.operand(index, source, self.options),
             };
-            if self.options.delete.is_some() {
+            if self.options.delete.is_some() || self.goes_on() {
                 operands.push(Arc::clone(&operand));
             }
             // What goes to the same name must find complete what went there before.
@@ -473,6 +511,11 @@ impl Run<'_> {
                 files: load(&self.tally.verified_files),
                 bytes: load(&self.tally.verified_bytes),
                 wrong: load(&self.tally.wrong_files),
+            }),
+            resumed: self.resume.get().map(|resume| Resumed {
+                believed_bytes: load(&resume.believed_bytes),
+                believed_files: load(&resume.believed_files),
+                journal: resume.path().to_owned(),
             }),
             warnings: self.warnings.into_inner().unwrap_or_else(PoisonError::into_inner),
         }

@@ -49,6 +49,16 @@ enum Naming {
     Passed,
 }
 
+/// What a target is called until it is complete.
+pub(super) enum Part<'a> {
+    /// nothing yet
+    Unnamed,
+    /// another name than its own
+    Has(&'a OsStr),
+    /// its own name, or none ever
+    Never,
+}
+
 /// A failure of one step.
 pub(super) type Step<T> = Result<T, (Op, Cause)>;
 
@@ -154,6 +164,35 @@ fn refuse_same(stat: &Stat, source: &Stat) -> Step<()> {
 }
 
 impl Target {
+    /// A new file that an earlier run began, under the name that it has until it is complete.
+    pub fn of_part(file: OwnedFd, directory: OwnedFd, name: OsString, over: Option<Over>) -> Step<Target> {
+        let mut target = Target::made(file, Naming::Temporary { directory, name })?;
+        // Writing to it may take these, and what was seen before would be believed.
+        target.stat.mode &= 0o1777;
+        target.over = over;
+        Ok(target)
+    }
+
+    /// What it is called until it is complete.
+    pub fn part(&self) -> Part<'_> {
+        match &self.naming {
+            Naming::Unnamed => Part::Unnamed,
+            Naming::Temporary { name, .. } => Part::Has(name),
+            Naming::Created | Naming::InPlace | Naming::Device { .. } | Naming::Passed => Part::Never,
+        }
+    }
+
+    /// It was given another name until it is complete.
+    pub fn is_called(&mut self, directory: OwnedFd, name: OsString) {
+        assert!(self.has_no_name(), "what has its name keeps it");
+        self.naming = Naming::Temporary { directory, name };
+    }
+
+    /// It had its own name at once.
+    pub fn was_created(&self) -> bool {
+        matches!(self.naming, Naming::Created)
+    }
+
     /// A file of ours alone: created, or truncated before the first write. Its holes read as
     /// zeros, and its size is ours to set.
     pub fn is_file(&self) -> bool {
@@ -260,11 +299,7 @@ impl Target {
                 named.map_err(failed).map(|()| true)
             }
             Naming::Temporary { directory, name: from } => {
-                let name = last_component(at.name);
-                let renamed = match sys::at::rename_new(directory.as_fd(), &from, name) {
-                    Err(Errno::EINVAL) => link_over(&directory, &from, name),
-                    renamed => renamed,
-                };
+                let renamed = rename_part(directory.as_fd(), &from, last_component(at.name));
                 if renamed.is_err() {
                     // Why it has no name matters more than why it can't be removed.
                     let _ = sys::at::remove_file(directory.as_fd(), &from);
@@ -315,9 +350,12 @@ fn rename_over(directory: BorrowedFd<'_>, from: &OsStr, to: &OsStr) -> Result<()
     renamed
 }
 
-/// A new name without replacing, where renameat2(2) can't: a link, then the old name goes.
-fn link_over(directory: &OwnedFd, from: &OsStr, name: &OsStr) -> Result<(), Errno> {
-    let directory = directory.as_fd();
+/// A new name without replacing: where renameat2(2) can't, a link, then the old name goes.
+pub(super) fn rename_part(directory: BorrowedFd<'_>, from: &OsStr, name: &OsStr) -> Result<(), Errno> {
+    match sys::at::rename_new(directory, from, name) {
+        Err(Errno::EINVAL) => {}
+        renamed => return renamed,
+    }
     sys::at::make_link((directory, from), (directory, name), false)?;
     sys::at::remove_file(directory, from)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
-use crate::engine::{Choice, End, Engine, Flow, error_of, post};
+use crate::engine::{Choice, End, Engine, Finished, Flow, error_of, post};
 use crate::error::{Cause, Error, Op};
 use crate::flow::{Digesting, Holes, Length, Losses, Patience, Pump, Shape, Side, Visibility};
 use crate::sys;
@@ -69,15 +69,19 @@ pub(super) fn transfer(
     if pair.source.is_empty(&run.file_systems) && pair.target.is_file() && !demands_clone {
         let emptied = pair.target.begin(None);
         pair.digested = run.evidence.as_ref().map(|evidence| evidence.of_stream(0).finish(0));
-        let told = |(op, cause)| give_up(pair, names, Error::new(op, names.target(), cause));
+        let told = |(op, cause)| give_up(run, pair, names, Error::new(op, names.target(), cause));
         return emptied.map(|()| Content::Whole(0, Losses::default())).map_err(told);
     }
     match clone_file(run, pair) {
-        Ok(Some(size)) => return Ok(Content::Whole(size, Losses::default())),
+        Ok(Some(size)) => {
+            // It took no time, and nobody has seen its bytes.
+            forget(run, pair);
+            return Ok(Content::Whole(size, Losses::default()));
+        }
         Ok(None) => {}
         Err((op, cause)) => {
             let error = Error::new(op, names.target(), cause).with(names.source());
-            return Err(give_up(pair, names, error));
+            return Err(give_up(run, pair, names, error));
         }
     }
     let length = pair.source.known_length();
@@ -86,7 +90,7 @@ pub(super) fn transfer(
     }
     let sides = match set_up(run, pair, names) {
         Ok(sides) => sides,
-        Err(error) => return Err(give_up(pair, names, error)),
+        Err(error) => return Err(give_up(run, pair, names, error)),
     };
     let is_offered = offload::may_be(run, pair);
     if may_split && !is_offered && parts::are_worthwhile(run, pair, length) {
@@ -102,17 +106,23 @@ pub(super) fn transfer(
     };
     let engine = match engine {
         Ok(engine) => engine,
-        Err(error) => return Err(give_up(pair, names, error)),
+        Err(error) => return Err(give_up(run, pair, names, error)),
     };
     let needed = length.map(|length| match pair.source.edge.has_holes {
         true => length.min(pair.source.stat.allocated_bytes),
         false => length,
     });
     let needed = needed.filter(|_| !run.options.waits_for_room);
-    // Nothing but the copy itself can fail from here on: now what is there may go.
-    if let Err((op, cause)) = pair.target.begin(needed) {
+    // Nothing but the copy itself can fail from here on: now what is there may go, but for what an
+    // earlier run has left.
+    let base = pair.tracked.as_ref().map_or(0, |tracked| tracked.base);
+    let begun = match base {
+        0 => pair.target.begin(needed),
+        base => pair.target.set_size(base),
+    };
+    if let Err((op, cause)) = begun {
         let target = names.target();
-        let mut failed = give_up(pair, names, Error::new(op, &target, cause));
+        let mut failed = give_up(run, pair, names, Error::new(op, &target, cause));
         let remains = Remains { target, left: Left::Untouched, written: 0, total: length };
         failed.remains = Some(remains);
         return Err(failed);
@@ -121,44 +131,74 @@ pub(super) fn transfer(
         return Ok(Content::Whole(size, Losses::default()));
     }
     pair.goes_through(engine, by_calls);
-    let shape = shape(run, engine, pair, sides, pair.source.length);
+    let shape = shape(run, engine, pair, sides, behind(pair.source.length, base));
+    let (mut from, mut to) = (pair.source.edge.share(), pair.target.edge.share());
+    if base > 0 {
+        (from.base, to.base) = (Some(base), Some(base));
+    }
+    let to = End::Edge(to);
+    let mut tracked = pair.tracked.take();
     let mut digests = run.evidence.as_ref().map(|evidence| evidence.of_stream(0));
     let flow = Flow::new(Pump::under(shape, run.ledger.level()), engine.arena(), run.cancel, &run.ledger);
     let paths = run.is_patient().then(|| (names.source(), names.target()));
-    let hears = |hitch| paths.iter().for_each(|(source, target)| run.retry(hitch, source, target, 0));
+    let hears = |hitch| paths.iter().for_each(|(source, target)| run.retry(hitch, source, target, base));
     let flow = flow.hearing(&hears);
-    let flow = match &mut digests {
-        Some(digests) => flow.digested_by(digests.digester()),
-        None => flow,
+    let flow = match (&mut digests, &mut tracked, run.resume()) {
+        (Some(digests), ..) => flow.digested_by(digests.digester()),
+        (None, Some(tracked), Some(resume)) => {
+            let (digester, follower) = tracked.watch(resume, &run.ledger);
+            flow.digested_by(digester).followed_by(follower)
+        }
+        _ => flow,
     };
-    let (from, to) = (pair.source.edge.share(), End::Edge(pair.target.edge.share()));
     match by_calls {
         true => engine.run_here(&flow, &from, &to),
         false => engine.run(&flow, &End::Edge(from), &to),
     }
-    let (size, losses) = settle(run, flow, pair, names)?;
+    let finished = flow.finish();
+    pair.tracked = tracked;
+    let (size, losses) = settle(run, finished, pair, names, base)?;
     pair.digested = digests.map(|digests| digests.finish(size));
     Ok(Content::Whole(size, losses))
 }
 
-/// What a flow that has ended means for the file: its size and what is lost of it, where all else is
-/// with the target.
+/// What is left of a source behind its first `base` bytes.
+fn behind(length: Length, base: u64) -> Length {
+    match length {
+        Length::Exact(bytes) => Length::Exact(bytes.saturating_sub(base)),
+        Length::Expected(bytes) => Length::Expected(bytes.saturating_sub(base)),
+        Length::Unknown => Length::Unknown,
+    }
+}
+
+/// Nothing is said of it in the journal.
+pub(super) fn forget(run: &Run<'_>, pair: &mut Pair) {
+    if let Some((tracked, resume)) = pair.tracked.take().zip(run.resume())
+        && let Some((directory, name)) = tracked.give_up(resume)
+    {
+        pair.target.is_called(directory, name);
+    }
+}
+
+/// What a flow that has ended means for the file, of which the first `base` bytes were there: its size
+/// and what is lost of it, where all else is with the target.
 fn settle(
     run: &Run<'_>,
-    flow: Flow<'_>,
+    finished: Finished,
     pair: &mut Pair,
     names: &dyn Names,
+    base: u64,
 ) -> Result<(u64, Losses), Box<Failed>> {
-    let finished = flow.finish();
     let moved = finished.progress.completed_bytes;
     run.tally.bytes(moved);
     run.tally.retries(finished.retries);
     run.used.add(pair.method, moved);
     run.used.add_direct(pair.source.edge.direct.is_some(), pair.target.edge.direct.is_some());
-    let completed = finished.completed_to;
+    let completed = base + finished.completed_to;
     let expected = pair.source.known_length();
-    let failed =
-        finished.failure.map(|failure| error_of(failure, expected, &names.source(), &names.target()));
+    let failed = finished
+        .failure
+        .map(|failure| error_of(failure.behind(base), expected, &names.source(), &names.target()));
     let interrupted = || Error::new(Op::Write, names.target(), Cause::Errno(INTERRUPTED));
     let failed =
         failed.or_else(|| shrank(pair, completed, names)).or_else(|| finished.cancelled.then(interrupted));
@@ -167,7 +207,35 @@ fn settle(
         Some(error) => {
             // What is left of the target may have them.
             run.lose(pair, names, finished.losses);
-            Err(abandon(pair, names, error, completed, moved))
+            Err(stop(run, pair, names, error, completed, moved))
+        }
+    }
+}
+
+/// A target that can't be completed now: what the journal has of a new one is kept, for another run.
+fn stop(
+    run: &Run<'_>,
+    pair: &mut Pair,
+    names: &dyn Names,
+    error: Error,
+    completed: u64,
+    written: u64,
+) -> Box<Failed> {
+    let Some((resume, tracked)) = run.resume().zip(pair.tracked.take()) else {
+        return abandon(pair, names, error, completed, written);
+    };
+    let (recorded, part) = tracked.suspend(resume);
+    match (recorded, part) {
+        (Some(recorded), Some(_)) => {
+            let (target, total) = (names.target(), pair.source.known_length());
+            let remains = Remains { target, left: Left::Part(recorded), written, total };
+            Box::new(Failed { error, remains: Some(remains) })
+        }
+        (_, part) => {
+            if let Some((directory, name)) = part {
+                pair.target.is_called(directory, name);
+            }
+            abandon(pair, names, error, completed, written)
         }
     }
 }
@@ -183,7 +251,8 @@ fn shrank(pair: &Pair, completed: u64, names: &dyn Names) -> Option<Error> {
 }
 
 /// A target that was opened and not written to is left as it was.
-fn give_up(pair: &mut Pair, names: &dyn Names, error: Error) -> Box<Failed> {
+fn give_up(run: &Run<'_>, pair: &mut Pair, names: &dyn Names, error: Error) -> Box<Failed> {
+    forget(run, pair);
     if pair.target.is_new() {
         // Why it could not be filled matters more than why it can't be removed.
         let _ = pair.target.abandon(names.at(), 0);
@@ -355,7 +424,10 @@ pub(super) fn shape(
             true => Visibility::ByWrites,
             false => Visibility::Fixed,
         },
-        digesting: if run.evidence.is_some() { Digesting::BeforeWrite } else { Digesting::Off },
+        digesting: match run.evidence.is_some() || pair.tracked.is_some() {
+            true => Digesting::BeforeWrite,
+            false => Digesting::Off,
+        },
         limit_bytes_per_s: run.job.limit_bytes_per_s,
         patience: patience(run, pair, sides.0),
     }

@@ -16,6 +16,10 @@ use super::ledger::Ledger;
 use super::post::{self, Lane, Post};
 use super::settle::Way;
 
+/// Is told how far a flow is, each time that it has come farther: everything before it, in bytes, is
+/// with the target. While it takes its time the flow stands still.
+pub type Follower<'d> = Box<dyn Fn(u64) + Send + Sync + 'd>;
+
 /// A pump with its arena and the means to wake whoever waits for it. There may be many of them, one
 /// after the other and at once, under one ledger.
 pub struct Flow<'d> {
@@ -32,6 +36,7 @@ pub struct Flow<'d> {
     digester: Option<Mutex<Digester<'d>>>,
     post: Option<Arc<Post>>,
     hears: Option<&'d (dyn Fn(Hitch) + Sync)>,
+    follower: Option<Follower<'d>>,
 }
 
 /// A transfer that failed and is tried again.
@@ -57,6 +62,8 @@ pub struct State {
     retries: u64,
     /// the highest attempt that was told of: reads, writes, writes without room
     told: [u32; 3],
+    /// what the follower was told
+    followed_to: u64,
 }
 
 /// What a flow came to.
@@ -85,6 +92,7 @@ impl<'d> Flow<'d> {
                 losses: Losses::default(),
                 retries: 0,
                 told: [0; 3],
+                followed_to: 0,
             }),
             arena: Arc::clone(arena),
             changed: Condvar::new(),
@@ -95,6 +103,7 @@ impl<'d> Flow<'d> {
             digester: None,
             post: post::here(),
             hears: None,
+            follower: None,
         }
     }
 
@@ -108,6 +117,11 @@ impl<'d> Flow<'d> {
     /// The same, and this sees its bytes, where the pump's shape has them digested.
     pub fn digested_by(self, digester: Digester<'d>) -> Flow<'d> {
         Flow { digester: Some(Mutex::new(digester)), ..self }
+    }
+
+    /// The same, and this hears how far it is.
+    pub fn followed_by(self, follower: Follower<'d>) -> Flow<'d> {
+        Flow { follower: Some(follower), ..self }
     }
 
     /// Since the start of the run.
@@ -165,6 +179,13 @@ impl<'d> Flow<'d> {
         let progress = state.pump.progress();
         self.ledger.meter().add(state.shown, progress);
         state.shown = progress;
+        if let Some(follower) = &self.follower {
+            let to = state.pump.completed_to();
+            if to > state.followed_to {
+                state.followed_to = to;
+                follower(to);
+            }
+        }
         self.ledger.wake_if_opened();
         self.notify();
         if self.digester.is_some() {

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 pub use digest::Digester;
 pub use edge::{Edge, End};
-pub use flow::{Finished, Flow, Hitch};
+pub use flow::{Finished, Flow, Follower, Hitch};
 pub use ledger::{Books, IntervalSink, Ledger};
 pub use meter::{Meter, Seen};
 pub use settle::error_of;

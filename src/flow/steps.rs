@@ -70,6 +70,13 @@ pub struct Failure {
     pub reason: Reason,
 }
 
+impl Failure {
+    /// The same, of a stream that begins so many bytes into a longer one.
+    pub fn behind(self, base: u64) -> Failure {
+        Failure { offset: self.offset + base, ..self }
+    }
+}
+
 /// Why the pump stopped early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {

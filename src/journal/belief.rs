@@ -3,7 +3,7 @@
 
 use crate::digest::Digest;
 
-use super::record::{Record, record_at};
+use super::record::{Identity, Record, record_at};
 
 /// What a record says of a file's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +121,11 @@ pub fn key_of_path(path: &[u8]) -> u64 {
 /// The number for what is said of the file that was begun at `begun`.
 pub fn key_of_file(begun: u64) -> u64 {
     number(b"file", &begun.to_le_bytes())
+}
+
+/// The number for what is said of a source, whatever its name.
+pub fn key_of_source(source: &Identity) -> u64 {
+    number(b"source", &source.inode.to_le_bytes())
 }
 
 fn number(kind: &[u8], bytes: &[u8]) -> u64 {

@@ -65,7 +65,7 @@ pub enum Step<'a> {
     },
     /// make the journal durable
     SyncJournal,
-    /// give these files the names that were recorded; tell [`Log::leave`] of one that gets none
+    /// give these files the names that were recorded; tell [`Log::mute`] of one that gets none
     Name(&'a [FileId]),
     /// make durable what is with the target now, names included
     SyncTarget,
@@ -118,6 +118,8 @@ struct File {
     runs: VecDeque<Run>,
     /// nothing is said before it is whole
     finishing: bool,
+    /// nothing is said at all
+    is_mute: bool,
     /// it is complete, and so long
     whole: Option<u64>,
     /// nobody asks for it any more
@@ -205,6 +207,7 @@ impl Log {
             completed_to: 0,
             runs: VecDeque::new(),
             finishing: false,
+            is_mute: false,
             whole: None,
             left: false,
         })
@@ -223,6 +226,7 @@ impl Log {
             completed_to: believed,
             runs: VecDeque::new(),
             finishing: false,
+            is_mute: false,
             whole: None,
             left: false,
         })
@@ -246,7 +250,7 @@ impl Log {
 
     /// The next units of the file, in its order. They may be anywhere yet.
     pub fn digested(&mut self, id: FileId, digests: &[Digest]) {
-        if self.phase == Phase::Closed {
+        if self.is_silent(id) {
             return;
         }
         let runs = &mut self.file(id).runs;
@@ -258,7 +262,7 @@ impl Log {
 
     /// The next units of the file are zeros, which may be a hole.
     pub fn zeros(&mut self, id: FileId, units: u64) {
-        if self.phase == Phase::Closed || units == 0 {
+        if self.is_silent(id) || units == 0 {
             return;
         }
         let runs = &mut self.file(id).runs;
@@ -268,8 +272,15 @@ impl Log {
         }
     }
 
+    fn is_silent(&mut self, id: FileId) -> bool {
+        self.phase == Phase::Closed || self.file(id).is_mute
+    }
+
     /// Everything before `to` is with the target.
     pub fn completed(&mut self, id: FileId, to: u64, now: Duration) {
+        if self.is_silent(id) {
+            return;
+        }
         let file = self.file(id);
         let more = to.saturating_sub(file.completed_to);
         file.completed_to += more;
@@ -284,13 +295,17 @@ impl Log {
     pub fn finish(&mut self, id: FileId) -> bool {
         let file = self.file(id);
         file.finishing = true;
-        file.begun.is_some() && !file.started.part.is_empty()
+        file.begun.is_some() && !file.started.part.is_empty() && !file.is_mute
     }
 
     /// All of the file, so long, is with the target, its attributes included; what was digested
     /// reaches to its end. After [`Log::finish`]; the file is left with that. The round in which it
     /// is recorded.
     pub fn whole(&mut self, id: FileId, length: u64, now: Duration) -> u64 {
+        if self.is_silent(id) {
+            self.leave(id);
+            return self.rounds.0;
+        }
         let file = self.file(id);
         let more = length.saturating_sub(file.completed_to);
         (file.completed_to, file.whole) = (length, Some(length));
@@ -321,7 +336,7 @@ impl Log {
     /// A directory is about to be made; as soon as [`Log::is_announced`] says so of the number that
     /// is given back, it may be. None where its path is too long.
     pub fn will_make(&mut self, path: &[u8], now: Duration) -> Option<u64> {
-        if path.len() > PATH_MOST {
+        if path.len() > PATH_MOST || self.is_closed() {
             return None;
         }
         Record::Made { inode: 0, path }.write(&mut self.announced);
@@ -331,18 +346,27 @@ impl Log {
 
     /// It was made.
     pub fn made(&mut self, path: &[u8], inode: u64, now: Duration) {
+        if self.is_closed() {
+            return;
+        }
         Record::Made { inode, path }.write(&mut self.gathered);
         self.something_new(0, now);
     }
 
     /// Nothing more is said of a file that is not whole: it is going away, or is left as it is.
     pub fn leave(&mut self, id: FileId) {
-        let is_in_round = self.phase != Phase::Idle;
+        let is_in_round = !matches!(self.phase, Phase::Idle | Phase::Closed);
         let file = &mut self.files[id.0];
         match (is_in_round, file) {
             (true, Some(file)) => (file.left, file.runs) = (true, VecDeque::new()),
             (_, file) => *file = None,
         }
+    }
+
+    /// A file can't get its part name: nothing is said of it.
+    pub fn mute(&mut self, id: FileId) {
+        let file = self.file(id);
+        (file.is_mute, file.runs) = (true, VecDeque::new());
     }
 
     /// What was told so far is recorded as soon as may be; the round in which.
@@ -391,9 +415,20 @@ impl Log {
         self.phase == Phase::Closed
     }
 
-    /// Of the bytes that are complete and not recorded.
-    pub fn unrecorded_bytes(&self) -> u64 {
-        self.unrecorded_bytes
+    /// Whether there is anything to record.
+    pub fn has_news(&self) -> bool {
+        self.oldest.is_some()
+    }
+
+    /// Whether a round is due at once.
+    pub fn is_urgent(&self) -> bool {
+        self.due() == Some(Duration::ZERO)
+    }
+
+    /// How much of a file is in a batch, in bytes; None where it was not begun.
+    pub fn recorded_to(&self, id: FileId) -> Option<u64> {
+        let file = self.files[id.0].as_ref().filter(|file| !file.is_mute && !self.is_closed())?;
+        file.begun.map(|_| file.claimed_to)
     }
 
     // ---- the driver's side ----
@@ -455,7 +490,7 @@ impl Log {
     /// Whether a file is to get its part name in this round.
     fn needs_name(&self, id: FileId) -> bool {
         let Some(file) = &self.files[id.0] else { return false };
-        let is_new = file.begun.is_none() && !file.started.part.is_empty();
+        let is_new = file.begun.is_none() && !file.started.part.is_empty() && !file.left;
         is_new && !file.finishing && file.completed_to >= self.unit_bytes
     }
 
@@ -493,7 +528,7 @@ impl Log {
 
     fn claim_file(&mut self, id: FileId) {
         let unit_bytes = self.unit_bytes;
-        let Some(file) = self.files[id.0].as_ref().filter(|file| !file.left) else { return };
+        let Some(file) = self.files[id.0].as_ref().filter(|file| !file.left && !file.is_mute) else { return };
         let whole = file.whole;
         let units = whole.map_or(file.completed_to / unit_bytes, |length| length.div_ceil(unit_bytes));
         // A new file is told of once it has a name.

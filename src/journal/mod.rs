@@ -45,7 +45,7 @@ mod reader;
 mod record;
 
 pub use batch::{Header, Nonce, PAYLOAD_MOST, PLACE_BYTES, VERSION};
-pub use belief::{Belief, Claim, believe, key, key_of_file, key_of_path};
+pub use belief::{Belief, Claim, believe, key, key_of_file, key_of_path, key_of_source};
 pub use log::{FileId, Interval, Log, Started, Step};
 pub use reader::{Batch, Reader, Unfit};
 pub use record::{Identity, Moment, PATH_MOST, Record, Records, record_at};

@@ -52,6 +52,7 @@ mod tests {
                 paused_s: 0.25,
             },
             path: Path { method: Method::Ring, source_direct: false, target_direct: true },
+            resumed: None,
             latency: Latency::from(&totals),
             process: Process { peak_rss_bytes: 1 << 20, user_s: 0.5, system_s: 1.5 },
             verified: Some(Verified { files: 5, bytes: 6, wrong_files: 7 }),

@@ -15,7 +15,7 @@ pub use hlog::HlogWriter;
 pub use json::write_json;
 pub use manifest::write_checksum;
 pub use run::{
-    Command, Failure, Flow, Latency, Method, Outcome, Path, Process, Ring, Run, SCHEMA, Stall, Verified,
-    throughput_bytes_per_s,
+    Command, Failure, Flow, Latency, Method, Outcome, Path, Process, Resumed, Ring, Run, SCHEMA, Stall,
+    Verified, throughput_bytes_per_s,
 };
 pub use table::write_table;

@@ -45,6 +45,9 @@ pub struct Run {
     pub flow: Flow,
     /// the way the bytes took
     pub path: Path,
+    /// what a journal saved, only where there is one (`--resume`)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<Resumed>,
     /// service times
     pub latency: Latency,
     /// what the process used
@@ -133,6 +136,15 @@ pub enum Method {
     Clone,
     /// the file system or the device copied by itself
     Offload,
+}
+
+/// What was there by the journal of an earlier run, was read back and was not copied again.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Resumed {
+    /// bytes, holes included
+    pub believed_bytes: u64,
+    /// whole files
+    pub believed_files: u64,
 }
 
 /// Service times, a summary for each kind of operation.

@@ -109,6 +109,8 @@ pub struct Stat {
     pub accessed: Time,
     /// when its content last changed
     pub modified: Time,
+    /// when anything about it last changed
+    pub changed: Time,
     /// what offset and length of direct I/O must be a multiple of, in bytes; None where the file
     /// system reports no direct I/O (Linux 6.1, STATX_DIOALIGN)
     pub direct_align: Option<u32>,
@@ -140,6 +142,7 @@ pub fn of(fd: BorrowedFd<'_>) -> Result<Stat, Errno> {
         group: raw.stx_gid,
         accessed: time(raw.stx_atime),
         modified: time(raw.stx_mtime),
+        changed: time(raw.stx_ctime),
         direct_align: known.then_some(align),
     })
 }
@@ -170,6 +173,7 @@ pub fn at(directory: BorrowedFd<'_>, name: &OsStr, follow: bool) -> Result<Stat,
         group: raw.st_gid,
         accessed: Time { seconds: raw.st_atime, nanoseconds: raw.st_atime_nsec as u32 },
         modified: Time { seconds: raw.st_mtime, nanoseconds: raw.st_mtime_nsec as u32 },
+        changed: Time { seconds: raw.st_ctime, nanoseconds: raw.st_ctime_nsec as u32 },
         direct_align: None,
     })
 }

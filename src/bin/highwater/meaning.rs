@@ -72,6 +72,9 @@ pub fn copy(
     if engine.jobs == Some(0) {
         return Err(Usage::new("--jobs must be larger than 0"));
     }
+    if asked.options.resume && (target == Name::Standard || sources.contains(&Name::Standard)) {
+        return Err(Usage::new("--resume can't go on with a pipe: standard input and output come once"));
+    }
     if target == Name::Standard && asked.options.atomic {
         return Err(Usage::new("--atomic replaces files by name, and standard output has none"));
     }

@@ -103,6 +103,10 @@ fn carry_out(typed: &Copy, job: &Job, program: Program) -> ExitCode {
 
     let ends = [voice.finish(), outputs.finish(&summary(&report, &stalls), &report.latency)];
     let mut status = status(&report, &voice, program);
+    if let Some(resumed) = report.resumed.as_ref().filter(|_| !report.complete()) {
+        let journal = quote(&resumed.journal);
+        voice.say(&format!("run the same command again to go on; {journal} tells what is safe already"));
+    }
     for message in ends.into_iter().filter_map(Result::err) {
         voice.say(&message);
         if status == 0 {

@@ -51,6 +51,10 @@ pub fn summary(report: &copy::Report, stalls: &[Stall]) -> Run {
             source_direct: report.source_direct,
             target_direct: report.target_direct,
         },
+        resumed: report.resumed.as_ref().map(|resumed| report::Resumed {
+            believed_bytes: resumed.believed_bytes,
+            believed_files: resumed.believed_files,
+        }),
         latency: report::Latency::from(&report.latency),
         process: report::Process {
             peak_rss_bytes: used.peak_rss_bytes,

@@ -143,6 +143,7 @@ impl Voice {
             message = format!("{message}\n{}", program.hint());
             heard.usage = true;
         }
+        heard.usage |= error.cause == Cause::JournalNeeded;
         self.say_after(heard, &message);
         if program.is_cp() {
             return;

@@ -94,6 +94,36 @@ pub fn error(error: &Error, program: Program) -> String {
         ),
         Cause::InUse => format!("{path} is mounted or in use; nothing was written"),
         Cause::Map(fault) => map(fault, &path, &other),
+        Cause::JournalNeeded => format!(
+            "--resume finds no place for a journal beside {path}: name one that outlasts a crash by --journal FILE"
+        ),
+        Cause::JournalInUse => format!("another copy is using the journal {path}; nothing was done"),
+        Cause::JournalForeign => {
+            format!("{path} is no journal of highwater's, and is left alone; --journal names another place")
+        }
+        Cause::JournalVersion(version) => format!(
+            "the journal {path} is of version {version} of its format, which this highwater does not know: \
+             resume with the one that began the copy, or remove the journal to begin anew"
+        ),
+        Cause::JournalCut => format!(
+            "the journal {path} is cut short, and tells nothing: remove it to begin anew; nothing was done"
+        ),
+        Cause::JournalDamaged(at) => format!(
+            "the journal {path} is damaged at byte {at} or just behind, and is not believed: \
+             remove it to begin anew; nothing was done"
+        ),
+        Cause::JournalOfOther => format!(
+            "the journal {path} is of another copy, of other sources or to another target ({other}): \
+             finish that one first, or remove the journal; nothing was done"
+        ),
+        Cause::JournalOptions => format!(
+            "the journal {path} is of this copy with other options: type them as they were, \
+             or remove the journal to begin anew; nothing was done"
+        ),
+        Cause::TargetOther => format!(
+            "{path} is not what this copy was begun with: is the right one mounted? \
+             Remove the journal {other} to begin anew"
+        ),
         Cause::NoRing(_) => format!("{}; --engine plain does without", error.cause),
         _ => error.to_string(),
     }
@@ -176,6 +206,7 @@ fn operation(error: &Error, path: &str, other: &str, program: Program) -> String
         Op::Verify if error.offset.is_some() => format!("error reading back {path}{place}"),
         Op::Verify => format!("cannot read back {path}, to which {other} was copied"),
         Op::Keep => format!("{path} is not verified: cannot keep checksums in {other}"),
+        Op::Journal => format!("cannot use the journal {path}"),
         Op::Setup => format!("cannot set up {}", error.path.display()),
         _ => return error.to_string(),
     };
@@ -215,6 +246,12 @@ pub fn remains(remains: &Remains) -> String {
         Left::Untouched => write!(text, " were written; {target} is as it was"),
         Left::Nothing => write!(text, " were written; no file is left at {target}"),
         Left::Mapped => write!(text, " were written; {target} keeps them, and the map tells which"),
+        Left::Part(left) => {
+            write!(
+                text,
+                " were written; the first {left} bytes are recorded as safe, no file is left at {target}"
+            )
+        }
         Left::Prefix(left) => write!(text, " were written; {target} holds the first {left} bytes"),
     };
     text
@@ -316,6 +353,14 @@ pub fn warning(warning: &Warning) -> String {
         Warning::Unlistable { target } => {
             format!("b3sum --check can't find {}: its name is not UTF-8", quote(target))
         }
+        Warning::Altered { target } => {
+            format!("{} is not as this copy left it; it is copied anew", quote(target))
+        }
+        Warning::JournalLost { journal, errno } => format!(
+            "the journal {} can't be used any more ({}); the copy goes on, and can't be resumed from here",
+            quote(journal),
+            strerror(*errno)
+        ),
         Warning::SourceTwice { source, is_directory } => {
             let kind = if *is_directory { "directory" } else { "file" };
             format!("warning: source {kind} {} specified more than once", quote(source))

@@ -214,6 +214,9 @@ fn beyond_cp() -> Vec<Arg> {
         words("sync", "WHEN", "Exit status 0 promises: all is on stable storage (end, file), or the kernel has it (none) [default: end]")
             .value_parser(["end", "file", "none"]),
         flag("atomic", "No name shows a partial file: a file that exists is replaced as a whole, by rename"),
+        flag("resume", "Keep a journal, and go on with a copy that was killed; to be typed each time, also the first"),
+        value("journal", "FILE", "Where the journal of --resume is [default: .NAME.highwater-journal beside TARGET]")
+            .value_hint(clap::ValueHint::FilePath),
         value("exclude", "GLOB", "Leave out what matches; of --exclude and --include the first that matches counts"),
         value("include", "GLOB", "Copy what matches, in spite of an --exclude after it"),
         flag("dry-run", "Touch nothing, tell what would be done"),

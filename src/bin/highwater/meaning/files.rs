@@ -85,6 +85,7 @@ impl Decoded {
             "force" => options.force = true,
             "H" => self.dereference = Some(Dereference::Operands),
             "interactive" => self.ask = Some(true),
+            "journal" => options.journal = value.map(Into::into),
             "keep-directory-symlink" => options.keep_directory_symlink = true,
             "link" => self.links[0] = true,
             "map" => options.map = value.map(Into::into),
@@ -116,6 +117,7 @@ impl Decoded {
             "remove-destination" => options.remove_first = true,
             "retry" => options.retries = number(word, "--retry")?,
             "retry-full" => options.waits_for_room = true,
+            "resume" => options.resume = true,
             "sparse" => options.sparse = sparse(word),
             "strip-trailing-slashes" => self.strip_slashes = true,
             "suffix" => {
@@ -233,6 +235,7 @@ impl Decoded {
         if self.target_directory.is_some() && options.target_is == TargetIs::Either {
             options.target_is = TargetIs::Directory;
         }
+        may_resume(&options)?;
         options.filter = Filter::new(self.rules).map_err(unfit)?;
         Ok(Asked { options, target_directory: self.target_directory, strip_slashes: self.strip_slashes })
     }
@@ -240,6 +243,29 @@ impl Decoded {
 
 fn number<N: std::str::FromStr>(word: &str, option: &str) -> Result<N, Usage> {
     word.parse().map_err(|_| Usage::new(format!("invalid number '{word}' for '{option}'")))
+}
+
+/// What a copy that was killed has left must not be taken for what was there before it, and what it
+/// has moved out of the way not be moved once more.
+fn may_resume(options: &Options) -> Result<(), Usage> {
+    if options.journal.is_some() && !options.resume {
+        return Err(Usage::new("--journal can be used only with --resume"));
+    }
+    let other = match options {
+        _ if !options.resume => return Ok(()),
+        Options { update: Update::None | Update::NoneFail | Update::Older, .. } => "-n, -u or --update=older",
+        Options { backup: Some(_), .. } => "--backup",
+        Options { ask: true, .. } => "--interactive",
+        Options { on_error: OnError::ZeroFill, .. } => "--on-error zero-fill, whose --map goes on by itself",
+        Options { verify: true, .. } => "--verify",
+        Options { manifest: true, .. } => "--manifest",
+        Options { dry_run: true, .. } => "--dry-run",
+        Options { parents: true, .. } => "--parents",
+        Options { skip_data: true, .. } => "--attributes-only",
+        Options { make: Make::HardLinks | Make::SymbolicLinks, .. } => "--link or --symbolic-link",
+        _ => return Ok(()),
+    };
+    Err(Usage::new(format!("--resume can't be combined with {other}")))
 }
 
 fn sparse(word: &str) -> Sparse {

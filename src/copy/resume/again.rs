@@ -1,0 +1,327 @@
+//! What an earlier run has met is met again: whether it is done, can be gone on with, or is to be
+//! done anew.
+
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+
+use crate::digest::UNIT_BYTES;
+use crate::error::{Cause, Error, Op};
+use crate::sys;
+use crate::sys::stat::{Kind, Stat};
+
+use super::super::decide::{Decided, Found};
+use super::super::directory::Operand;
+use super::super::entry::{At, Entry, Stop};
+use super::super::events::Warning;
+use super::super::replace::{self, Spot};
+use super::super::run::Run;
+use super::super::same::parent_of;
+use super::super::source::INTERRUPTED;
+use super::past::{Known, Stopped};
+use super::tracked::identity;
+use super::{Resume, path_of};
+
+/// What is to be done about a file.
+pub(in crate::copy) enum Again {
+    /// as if nothing were there
+    Anew,
+    /// nothing: all of it is there
+    Whole,
+    /// what is missing
+    GoOn(Partial),
+}
+
+/// A file whose beginning is there.
+pub(in crate::copy) struct Partial {
+    pub(super) begun: u64,
+    pub(super) before: u64,
+    /// believed, in bytes
+    to: u64,
+    /// open for writing, its directory and its name; None: it has its own name
+    pub part: Option<(OwnedFd, OwnedFd, OsString)>,
+}
+
+impl Partial {
+    /// What need not be copied again, in bytes: whole units.
+    pub fn base(&self) -> u64 {
+        self.to - self.to % UNIT_BYTES
+    }
+}
+
+/// Looks whether a file that is to be copied has been met before. What is left of it and can't be
+/// used goes.
+pub(in crate::copy) fn look(run: &Run<'_>, entry: &Entry<'_>, decided: &mut Decided) -> Result<Again, Stop> {
+    let Some(resume) = run.resume().filter(|resume| resume.goes_on()) else { return Ok(Again::Anew) };
+    let Some(asked) = entry.target() else { return Ok(Again::Anew) };
+    let stores = matches!(decided.stat.kind, Kind::Regular | Kind::Block);
+    let known = bring_here(resume, run, entry, decided, asked).or_else(|| known(resume, run, entry));
+    if let Some(known) = known.filter(|_| stores) {
+        // A link that is followed leads to where the part is.
+        let spot: Option<Spot> = match run.options.atomic && matches!(decided.found, Found::Something(_)) {
+            true => {
+                replace::existing(run, entry, asked)
+                    .map_err(|(op, cause)| entry.target_error(op, cause))?
+                    .place
+            }
+            false => None,
+        };
+        let at = spot.as_ref().map_or(asked, Spot::at);
+        match use_known(resume, run, entry, decided, at, known)? {
+            Again::Anew => {}
+            again => return Ok(again),
+        }
+    }
+    // All that is in a directory of ours is ours, and what there is no record of is worth nothing.
+    if let (true, Found::Something(found)) = (entry.parent.is_new, decided.found)
+        && found.kind != Kind::Directory
+    {
+        let removed = sys::at::remove_file(asked.directory, asked.name);
+        removed.map_err(|errno| entry.target_error(Op::Replace, Cause::Errno(errno as i32)))?;
+        decided.found = Found::Nothing;
+    }
+    Ok(Again::Anew)
+}
+
+fn known(resume: &Resume, run: &Run<'_>, entry: &Entry<'_>) -> Option<Known> {
+    match resume.past.as_ref()?.known(&path_of(entry)) {
+        Ok(known) => known,
+        Err(error) => {
+            lost(resume, run, &error);
+            None
+        }
+    }
+}
+
+/// A file with several names may have been met by another one first. It, or its part, gets this one,
+/// too; from that the other one will be made.
+fn bring_here(
+    resume: &Resume,
+    run: &Run<'_>,
+    entry: &Entry<'_>,
+    decided: &mut Decided,
+    at: At<'_>,
+) -> Option<Known> {
+    if !run.options.keep.links || decided.stat.links < 2 || !entry.parent.is_new {
+        return None;
+    }
+    let by_source = resume.past.as_ref()?.known_by_source(&identity(&decided.stat));
+    let (known, path) = by_source.unwrap_or_else(|error| {
+        lost(resume, run, &error);
+        None
+    })?;
+    let directory = directory_of(entry.operand, &path)?;
+    let own = Path::new(OsStr::from_bytes(path.get(4..)?)).file_name()?.to_owned();
+    let part = OsStr::from_bytes(&known.part);
+    let names = [(part, part), (own.as_os_str(), at.name)];
+    let (from, to) = names.into_iter().find(|(from, _)| {
+        !from.is_empty()
+            && find(At { directory: directory.as_fd(), name: from }, known.inode, OFlag::O_RDONLY, false)
+                .is_some()
+    })?;
+    if to == at.name && matches!(decided.found, Found::Something(found) if found.inode != known.inode) {
+        sys::at::remove_file(at.directory, at.name).ok()?;
+    }
+    match sys::at::make_link((directory.as_fd(), from), (at.directory, to), false) {
+        Ok(()) | Err(Errno::EEXIST) => {}
+        Err(_) => return None,
+    }
+    if from == part {
+        let _ = sys::at::remove_file(directory.as_fd(), from);
+    }
+    Some(known)
+}
+
+/// The journal can't be read any more: what it says is not believed.
+fn lost(resume: &Resume, run: &Run<'_>, error: &std::io::Error) {
+    run.warn(Warning::JournalLost { journal: resume.path.clone(), errno: super::past::errno(error) });
+}
+
+fn use_known(
+    resume: &Resume,
+    run: &Run<'_>,
+    entry: &Entry<'_>,
+    decided: &Decided,
+    at: At<'_>,
+    known: Known,
+) -> Result<Again, Stop> {
+    let part = find_part(at, &known);
+    let own = || find(at, known.inode, OFlag::O_RDONLY, entry.is_operand());
+    let is_part = part.is_some();
+    let file = match &part {
+        Some((file, ..)) => file.try_clone().ok(),
+        None => own(),
+    };
+    let is_same = known.source == identity(&decided.stat);
+    let past = resume.past.as_ref().expect("something is known");
+    let belief = match (&file, is_same) {
+        (Some(file), true) => {
+            let belief = past.belief(&known, file.as_fd(), &|| run.cancel.is_raised());
+            match belief {
+                Ok(belief) => Some(belief),
+                Err(Stopped::Cancelled) => {
+                    return Err(entry.target_error(Op::Read, Cause::Errno(INTERRUPTED)).into());
+                }
+                Err(Stopped::Journal(error)) => {
+                    lost(resume, run, &error);
+                    None
+                }
+            }
+        }
+        _ => None,
+    };
+    let is_device = matches!(decided.found, Found::Something(found) if found.kind == Kind::Block);
+    let altered = match &belief {
+        Some(belief) => belief.altered,
+        // A part that was never recorded is not there after a crash.
+        None => is_same && known.begun.is_none() && file.is_none(),
+    };
+    if let (true, true, Some(0)) = (is_device, altered, belief.map(|belief| belief.to)) {
+        let error = Error::new(Op::Journal, entry.target_path(), Cause::TargetOther);
+        return Err(error.with(&resume.path).into());
+    }
+    if altered {
+        run.warn(Warning::Altered { target: entry.target_path() });
+    }
+    let belief = belief.filter(|belief| belief.to > 0 || belief.is_whole);
+    match belief {
+        Some(belief) if belief.is_whole && !is_part => {
+            resume.believed(belief.to);
+            resume.believed_files.fetch_add(1, Ordering::Relaxed);
+            run.meter.add_bytes(belief.to);
+            return Ok(Again::Whole);
+        }
+        Some(belief) if known.begun.is_some() => {
+            let begun = known.begun.expect("it was looked at");
+            let partial = |part| {
+                let partial = Partial { begun, before: belief.before, to: belief.to, part };
+                resume.believed(partial.base());
+                run.meter.add_bytes(partial.base());
+                partial
+            };
+            if !is_part && known.part.is_empty() {
+                return Ok(Again::GoOn(partial(None)));
+            }
+            // One that may not be written to is of no use.
+            if let Some((_, directory, name)) = &part
+                && let Some(file) =
+                    find(At { directory: directory.as_fd(), name }, known.inode, OFlag::O_RDWR, false)
+                && let Ok(directory) = directory.try_clone()
+            {
+                return Ok(Again::GoOn(partial(Some((file, directory, name.clone())))));
+            }
+        }
+        _ => {}
+    }
+    if let Some((_, directory, name)) = part {
+        let _ = sys::at::remove_file(directory.as_fd(), &name);
+    }
+    Ok(Again::Anew)
+}
+
+/// The part beside `at`: open, its directory, its name.
+fn find_part(at: At<'_>, known: &Known) -> Option<(OwnedFd, OwnedFd, OsString)> {
+    if known.part.is_empty() || known.part.contains(&b'/') {
+        return None;
+    }
+    let name = OsStr::from_bytes(&known.part).to_owned();
+    let directory = sys::at::open_place(at.directory, parent_of(at.name), true).ok()?;
+    let file = find(At { directory: directory.as_fd(), name: &name }, known.inode, OFlag::O_RDONLY, false)?;
+    Some((file, directory, name))
+}
+
+/// What is at `at`, where it is the one that it was. A device has no number that says so.
+fn find(at: At<'_>, inode: u64, access: OFlag, follow: bool) -> Option<OwnedFd> {
+    let link = if follow { OFlag::empty() } else { OFlag::O_NOFOLLOW };
+    let file = sys::at::open(at.directory, at.name, access | link | OFlag::O_NONBLOCK, 0).ok()?;
+    let stat = sys::stat::of(file.as_fd()).ok()?;
+    (stat.kind == Kind::Block || stat.kind == Kind::Regular && stat.inode == inode).then_some(file)
+}
+
+// ---- directories ----
+
+/// Whether a directory that is there was made by an earlier run.
+pub(in crate::copy) fn directory_made_before(
+    run: &Run<'_>,
+    entry: &Entry<'_>,
+    found: &Stat,
+) -> Result<bool, Error> {
+    let Some(resume) = run.resume().filter(|resume| resume.goes_on()) else { return Ok(false) };
+    if entry.parent.is_new {
+        return Ok(true);
+    }
+    let made = resume.past.as_ref().map_or(Ok(None), |past| past.made(&path_of(entry)));
+    match made.unwrap_or_else(|error| {
+        lost(resume, run, &error);
+        None
+    }) {
+        Some(inode) if inode == 0 || inode == found.inode => Ok(true),
+        Some(_) if entry.is_operand() => {
+            Err(Error::new(Op::Journal, entry.target_path(), Cause::TargetOther).with(&resume.path))
+        }
+        _ => Ok(false),
+    }
+}
+
+impl Resume {
+    /// A directory is about to be made in one that was there before: that is recorded first.
+    pub fn will_make(&self, run: &Run<'_>, entry: &Entry<'_>) {
+        if entry.parent.is_new {
+            return;
+        }
+        let mut state = self.lock();
+        let Some(number) = state.log.will_make(&path_of(entry), run.ledger.now()) else { return };
+        self.changed.notify_all();
+        while !state.log.is_announced(number) {
+            state = self.wait(state);
+        }
+    }
+
+    /// It was made.
+    pub fn made(&self, run: &Run<'_>, entry: &Entry<'_>, made: &Stat) {
+        if !entry.parent.is_new {
+            self.lock().log.made(&path_of(entry), made.inode, run.ledger.now());
+            self.changed.notify_all();
+        }
+    }
+}
+
+// ---- what is left ----
+
+/// The directory of the target that a recorded path is in, where it is of this operand.
+fn directory_of(operand: &Operand, path: &[u8]) -> Option<OwnedFd> {
+    let (index, below) = path.split_first_chunk::<4>()?;
+    if u32::from_be_bytes(*index) as usize != operand.index {
+        return None;
+    }
+    let below = OsStr::from_bytes(below);
+    if below.is_empty() {
+        let parent = parent_of(operand.target.as_os_str());
+        return sys::at::open_place(sys::at::WORKING_DIRECTORY, parent, true).ok();
+    }
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+    sys::at::open_beneath(operand.target_root()?.as_fd(), Path::new(parent_of(below)), flags).ok()
+}
+
+/// All is copied: parts of files that the source lacks now go.
+pub(in crate::copy) fn remove_orphans(run: &Run<'_>, operands: &[Arc<Operand>]) {
+    let Some(resume) = run.resume() else { return };
+    let Some(past) = &resume.past else { return };
+    let removed = past.parts(|path, inode, part| {
+        let name = OsStr::from_bytes(part);
+        let Some(directory) = operands.iter().find_map(|operand| directory_of(operand, path)) else { return };
+        let is_it = |stat: Stat| stat.kind == Kind::Regular && stat.inode == inode;
+        if !part.contains(&b'/') && sys::stat::at(directory.as_fd(), name, false).is_ok_and(is_it) {
+            let _ = sys::at::remove_file(directory.as_fd(), name);
+        }
+    });
+    if let Err(error) = removed {
+        lost(resume, run, &error);
+    }
+}
