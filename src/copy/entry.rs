@@ -248,6 +248,14 @@ fn carry_out(
     claimed: Claimed,
 ) -> Result<Next, Stop> {
     let is_claimed = matches!(claimed, Claimed::First);
+    if let (Claimed::LinkTo(home), Found::Something(found), true) =
+        (&claimed, decided.found, worker.run.goes_on())
+        && home.id == Some(found.id())
+    {
+        // An earlier run has linked it.
+        worker.run.count_file();
+        return Ok(Next::Done);
+    }
     if worker.run.goes_on() && decided.stat.kind != Kind::Directory && !matches!(claimed, Claimed::LinkTo(_))
     {
         match resume::look(worker.run, entry, &mut decided) {

@@ -39,7 +39,7 @@ pub struct Header {
     pub target_inode: u64,
     /// its size, where it is a device
     pub target_bytes: u64,
-    /// TARGET, absolute
+    /// TARGET: its name where the journal is beside it, else its absolute path
     pub target: Vec<u8>,
     /// every SOURCE, absolute
     pub sources: Vec<Vec<u8>>,

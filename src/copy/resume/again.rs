@@ -64,7 +64,8 @@ pub(in crate::copy) fn look(run: &Run<'_>, entry: &Entry<'_>, decided: &mut Deci
     let known = bring_here(resume, run, entry, decided, asked).or_else(|| known(resume, run, entry));
     if let Some(known) = known.filter(|_| stores) {
         // A link that is followed leads to where the part is.
-        let spot: Option<Spot> = match run.options.atomic && matches!(decided.found, Found::Something(_)) {
+        let is_link = asked.stat(false).is_ok_and(|stat| stat.kind == Kind::Symlink);
+        let spot: Option<Spot> = match run.options.atomic && is_link && !entry.parent.is_new {
             true => {
                 replace::existing(run, entry, asked)
                     .map_err(|(op, cause)| entry.target_error(op, cause))?
@@ -82,9 +83,12 @@ pub(in crate::copy) fn look(run: &Run<'_>, entry: &Entry<'_>, decided: &mut Deci
     if let (true, Found::Something(found)) = (entry.parent.is_new, decided.found)
         && found.kind != Kind::Directory
     {
-        let removed = sys::at::remove_file(asked.directory, asked.name);
-        removed.map_err(|errno| entry.target_error(Op::Replace, Cause::Errno(errno as i32)))?;
         decided.found = Found::Nothing;
+        decided.replaces = run.options.atomic;
+        if !run.options.atomic {
+            let removed = sys::at::remove_file(asked.directory, asked.name);
+            removed.map_err(|errno| entry.target_error(Op::Replace, Cause::Errno(errno as i32)))?;
+        }
     }
     Ok(Again::Anew)
 }
@@ -180,7 +184,7 @@ fn use_known(
     let altered = match &belief {
         Some(belief) => belief.altered,
         // A part that was never recorded is not there after a crash.
-        None => is_same && known.begun.is_none() && file.is_none(),
+        None => is_same && known.begun.is_none() && file.is_none() && decided.stat.links < 2,
     };
     if let (true, true, Some(0)) = (is_device, altered, belief.map(|belief| belief.to)) {
         let error = Error::new(Op::Journal, entry.target_path(), Cause::TargetOther);

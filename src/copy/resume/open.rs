@@ -139,12 +139,8 @@ impl Resume {
 
 /// `.NAME.highwater-journal` in the directory that holds TARGET.
 fn beside(target: &Path) -> Result<PathBuf, Error> {
-    let is_named = |path: &Path| !matches!(last_component(path.as_os_str()).as_bytes(), b"" | b"." | b"..");
-    let target = match is_named(target) {
-        true => target.to_owned(),
-        false => std::fs::canonicalize(target)
-            .map_err(|error| Error::new(Op::Target, target, Cause::Errno(errno_of(&error))))?,
-    };
+    let target =
+        named(target).map_err(|error| Error::new(Op::Target, target, Cause::Errno(errno_of(&error))))?;
     if !is_named(&target) {
         return Err(Error::new(Op::Journal, target, Cause::JournalNeeded));
     }
@@ -152,6 +148,15 @@ fn beside(target: &Path) -> Result<PathBuf, Error> {
     name.push(last_component(target.as_os_str()));
     name.push(".highwater-journal");
     Ok(Path::new(parent_of(target.as_os_str())).join(name))
+}
+
+/// TARGET by a path that ends in its name; `/` has none.
+fn named(target: &Path) -> io::Result<PathBuf> {
+    if is_named(target) { Ok(target.to_owned()) } else { std::fs::canonicalize(target) }
+}
+
+fn is_named(path: &Path) -> bool {
+    !matches!(last_component(path.as_os_str()).as_bytes(), b"" | b"." | b"..")
 }
 
 fn directory_of(path: &Path) -> PathBuf {
@@ -178,7 +183,11 @@ fn header(job: &Job, target: &Path, there: Option<&Stat>) -> io::Result<Header> 
         // A file may have been replaced by the copy itself.
         target_inode: there.filter(|stat| stat.kind == Kind::Directory).map_or(0, |stat| stat.inode),
         target_bytes,
-        target: bytes(target)?,
+        // Beside it the journal is found by its name, wherever both are mounted now.
+        target: match &job.options.journal {
+            Some(_) => bytes(target)?,
+            None => last_component(named(target)?.as_os_str()).as_encoded_bytes().to_vec(),
+        },
         sources: sources.collect::<io::Result<_>>()?,
     })
 }

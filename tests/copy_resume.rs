@@ -1,0 +1,252 @@
+//! `--resume`: a copy that is killed at any moment and run again until it is done ends as one that
+//! was not killed. More than 200 kills by `kill -9`, over files, trees and devices.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use support::report::number;
+use support::tree::{Fingerprint, Tree, assert_same};
+use support::*;
+
+/// How often each of three tests kills at least.
+const KILLS: u32 = 68;
+
+/// A copy may be killed so late, in ms.
+const LATEST_MS: u64 = 450;
+
+/// Runs the same command again and again, killing it at random moments, until it is done; then its
+/// report, and how often it was killed. `check` is called after each kill.
+fn until_done(args: &[&str], rng: &mut fastrand::Rng, check: &dyn Fn()) -> (serde_json::Value, u32) {
+    for kills in 0.. {
+        assert!(kills < 500, "no progress");
+        let mut copy = Highwater::copy().args(["--resume", "--json", "-"]).args(args).start();
+        let deadline = Instant::now() + Duration::from_millis(rng.u64(5..LATEST_MS));
+        while Instant::now() < deadline && !copy.has_ended() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if !copy.has_ended() {
+            copy.signal(Signal::SIGKILL);
+        }
+        let outcome = copy.wait();
+        check();
+        if outcome.signal != Some(libc::SIGKILL) {
+            assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+            return (outcome.json(), kills);
+        }
+    }
+    unreachable!()
+}
+
+fn journal_of(target: &Path) -> PathBuf {
+    target.with_file_name(format!(".{}.highwater-journal", target.file_name().unwrap().display()))
+}
+
+fn sectors_written(device: &Path) -> u64 {
+    let name = device.file_name().unwrap().to_str().unwrap();
+    let stat = fs::read_to_string(format!("/sys/block/{name}/stat")).unwrap();
+    stat.split_whitespace().nth(6).unwrap().parse().unwrap()
+}
+
+/// What may be copied twice for each kill: the ring, and what comes between two records.
+const TWICE: u64 = 4 * MIB + 64 * MIB;
+
+#[test]
+fn a_file_that_is_killed_again_and_again_is_whole_in_the_end() {
+    let began = Instant::now();
+    need_fs!(Fs::Ext4);
+    const LEN: u64 = 20 * MIB + 12_345;
+    let dir = Scratch::new();
+    write_file(&dir.path("source"), 1, LEN);
+    let disk = LoopDisk::new(Fs::Ext4, 256 * MIB);
+    let target = disk.path("target");
+    let mut rng = fastrand::Rng::with_seed(11);
+    let mut kills = 0;
+    for round in 0.. {
+        if kills >= KILLS {
+            break;
+        }
+        // A new file; one that is overwritten; one that is replaced as a whole.
+        let (atomic, exists) = [(false, false), (false, true), (true, true)][round % 3];
+        let _ = fs::remove_file(&target);
+        if exists {
+            write_file(&target, 2, LEN + 100_000);
+        }
+        disk::system("sync", &["-f", target.parent().unwrap().to_str().unwrap()]);
+        let before = sectors_written(disk.device().path());
+        let whole_or_old = || {
+            if atomic {
+                let content = fs::read(&target).unwrap();
+                let is_old = content.len() as u64 == LEN + 100_000 && content == bytes(2, LEN + 100_000);
+                assert!(is_old || content == bytes(1, LEN), "neither old nor new, {} bytes", content.len());
+            } else if !exists && target.exists() {
+                assert_holds(&target, 1, LEN);
+            }
+        };
+        let (source, to) = (dir.path("source"), target.to_str().unwrap().to_owned());
+        let mut args = vec!["--limit-rate", "40M", source.to_str().unwrap(), &to];
+        if atomic {
+            args.insert(0, "--atomic");
+        }
+        let (_, killed) = until_done(&args, &mut rng, &whole_or_old);
+        assert_holds(&target, 1, LEN);
+        let left = names(&disk.dir()).into_iter().filter(|name| name != "lost+found");
+        assert_eq!(left.collect::<Vec<_>>(), ["target"], "what else is left");
+        let written = 512 * (sectors_written(disk.device().path()) - before);
+        let most = LEN + u64::from(killed) * TWICE + 8 * MIB;
+        assert!(written <= most, "{written} bytes were written for {LEN} and {killed} kills");
+        kills += killed;
+    }
+    println!("{kills} kills in {:?}", began.elapsed());
+}
+
+#[test]
+fn a_tree_that_is_killed_again_and_again_is_whole_in_the_end() {
+    let began = Instant::now();
+    need!(needs::root());
+    let dir = Scratch::new();
+    let mut rng = fastrand::Rng::with_seed(12);
+    let mut tree = Tree::new(dir.path("source"));
+    for nth in 0..12 {
+        tree.dir(format!("d{nth}/sub"));
+        for file in 0..25 {
+            let len = [0, 10, 4096, 20_000, 70_000, 600_000][rng.usize(0..6)];
+            tree.file(format!("d{nth}/f{file}"), bytes(nth * 100 + file, len));
+        }
+        tree.link(format!("d{nth}/sub/hard"), format!("d{nth}/f1"));
+        tree.symlink(format!("d{nth}/link"), "f2");
+        tree.dir(format!("d{nth}/sub")).mode(0o555).times((1, 2), (3, 4));
+    }
+    tree.file("d3/f3", bytes(9, 300)).mode(0o4750).owner(5, 6).xattr("user.x", b"y");
+    tree.file("big", bytes(7, 12 * MIB + 5));
+    tree.node("fifo", libc::S_IFIFO, (0, 0));
+    tree.built();
+    let source = dir.path("source");
+    let want = Fingerprint::of(&source).without(&["atime"]);
+    let mut kills = 0;
+    for round in 0.. {
+        if kills >= KILLS {
+            break;
+        }
+        let target = dir.path(&format!("target-{round}"));
+        // Into a directory that was there, too: the command means what it meant the first time.
+        let (copied, merged) = match round % 2 {
+            0 => (target.clone(), false),
+            _ => (target.join("source"), true),
+        };
+        if merged {
+            fs::create_dir_all(target.join("source/d1")).unwrap();
+            fs::write(target.join("source/d1/f1"), "old").unwrap();
+        }
+        let mut args = vec!["-a", source.to_str().unwrap(), target.to_str().unwrap()];
+        if round % 3 == 2 {
+            args.insert(0, "--atomic");
+        }
+        if round % 3 == 1 {
+            args.splice(0..0, ["--jobs", "1"]);
+        }
+        kills += until_done(&args, &mut rng, &|| {}).1;
+        let got = Fingerprint::of(&copied).without(&["atime"]);
+        assert_same(&got, &want, "killed and resumed");
+        assert!(!journal_of(&target).exists());
+        fs::remove_dir_all(&target).unwrap();
+    }
+    println!("{kills} kills in {:?}", began.elapsed());
+}
+
+#[test]
+fn a_device_that_is_killed_again_and_again_is_right_in_the_end() {
+    let began = Instant::now();
+    need!(needs::loop_devices());
+    const LEN: u64 = 20 * MIB + 512 * 3;
+    let dir = Scratch::new();
+    write_file(&dir.path("source"), 1, LEN);
+    let mut rng = fastrand::Rng::with_seed(13);
+    let mut kills = 0;
+    while kills < KILLS {
+        let device = LoopDevice::new(24 * MIB);
+        write_file(device.path(), 2, 24 * MIB);
+        disk::system("blockdev", &["--flushbufs", device.path().to_str().unwrap()]);
+        let before = sectors_written(device.path());
+        let (source, journal) = (dir.path("source"), dir.path("journal"));
+        let paths = [source.to_str().unwrap(), device.path().to_str().unwrap()];
+        let args = ["--limit-rate", "40M", "--journal", journal.to_str().unwrap(), paths[0], paths[1]];
+        let (report, killed) = until_done(&args, &mut rng, &|| {});
+        assert_holds(device.path(), 1, LEN);
+        let rest = fs::read(device.path()).unwrap();
+        assert_bytes(&rest[LEN as usize..], &bytes(2, 24 * MIB)[LEN as usize..]);
+        assert!(!journal.exists());
+        // Devices hold nothing else: this is what was copied, to the byte.
+        let written = 512 * (sectors_written(device.path()) - before);
+        let most = LEN + u64::from(killed) * TWICE;
+        assert!(written >= LEN && written <= most, "{written} bytes were written, {killed} kills");
+        let believed = number(&report, "resumed.believed_bytes");
+        assert_eq!(number(&report, "bytes") + believed, LEN, "each byte was copied or believed");
+        kills += killed;
+    }
+    println!("{kills} kills in {:?}", began.elapsed());
+}
+
+#[test]
+fn no_more_than_the_ring_and_one_interval_is_copied_twice() {
+    need!(needs::loop_devices());
+    const LEN: u64 = 256 * MIB;
+    let dir = Scratch::new();
+    write_file(&dir.path("source"), 1, LEN);
+    for done in [LEN / 2, LEN * 4 / 5] {
+        let device = LoopDevice::new(LEN);
+        let journal = dir.path("journal");
+        let copy = || {
+            let copy = Highwater::copy().args(["--resume", "--json", "-", "--journal"]).arg(&journal);
+            copy.arg(dir.path("source")).arg(device.path())
+        };
+        let before = sectors_written(device.path());
+        // At full speed, so that a round has much to record.
+        let mut running = copy().start();
+        wait_for("so much to be written", || {
+            running.has_ended() || 512 * (sectors_written(device.path()) - before) >= done
+        });
+        if running.has_ended() {
+            continue;
+        }
+        running.signal(Signal::SIGKILL);
+        running.wait();
+        let written = 512 * (sectors_written(device.path()) - before);
+        let report = copy().run().json();
+        let believed = number(&report, "resumed.believed_bytes");
+        assert!(believed > 0 && written <= believed + TWICE, "{written} bytes written, {believed} believed");
+        assert_eq!(number(&report, "bytes") + believed, LEN);
+        assert_holds(device.path(), 1, LEN);
+    }
+}
+
+#[test]
+fn a_signal_leaves_all_that_is_complete_recorded_and_says_how_to_go_on() {
+    let dir = Scratch::new();
+    write_file(&dir.path("source"), 1, 40 * MIB);
+    let (source, target) = (dir.path("source"), dir.path("target"));
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+        let paths = [&source, &target];
+        let mut copy = Highwater::copy().args(["--resume", "--limit-rate", "20M"]).args(paths).start();
+        copy.wait_until_it_handles(signal);
+        std::thread::sleep(Duration::from_millis(700));
+        copy.signal(signal);
+        let outcome = copy.wait();
+        assert_eq!(outcome.code, Some(code), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("run the same command again to go on"), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("bytes are recorded as safe"), "{}", outcome.stderr);
+        assert!(!target.exists() && journal_of(&target).exists());
+        let outcome = Highwater::copy().args(["--resume", "--json", "-"]).args(paths).run();
+        outcome.assert_silent();
+        let (report, all) = (outcome.json(), 40 * MIB);
+        let believed = number(&report, "resumed.believed_bytes");
+        assert!(believed >= 8 * MIB, "{believed} bytes were recorded");
+        assert_eq!(number(&report, "bytes") + believed, all, "nothing that was complete is copied again");
+        assert_holds(&target, 1, all);
+        assert_eq!(names(&dir.dir()), ["source", "target"]);
+        fs::remove_file(&target).unwrap();
+    }
+}
