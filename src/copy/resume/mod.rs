@@ -24,7 +24,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::error::errno_of;
+use crate::engine::post;
+use crate::error::{Op, errno_of};
 use crate::journal::{FileId, Header, Log, Step};
 use crate::sys::stat::Id;
 
@@ -87,6 +88,7 @@ impl Resume {
 
     /// The thread that writes the journal, until [`Resume::stop`].
     pub fn write(&self, run: &Run<'_>) {
+        run.meter.open_post();
         let mut state = self.lock();
         loop {
             let now = run.ledger.now();
@@ -104,11 +106,13 @@ impl Resume {
                 Step::Append { offset, bytes } => {
                     let bytes = bytes.to_vec();
                     drop(state);
-                    self.journal.write_all_at(&bytes, offset).map_err(|error| errno_of(&error))
+                    let write = || self.journal.write_all_at(&bytes, offset);
+                    post::during_on(Op::Write, self.path.clone(), write).map_err(|error| errno_of(&error))
                 }
                 Step::SyncJournal => {
                     drop(state);
-                    self.journal.sync_data().map_err(|error| errno_of(&error))
+                    let sync = || self.journal.sync_data();
+                    post::during_on(Op::Sync, self.path.clone(), sync).map_err(|error| errno_of(&error))
                 }
                 Step::Name(ids) => {
                     let ids = ids.to_vec();

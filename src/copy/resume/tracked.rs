@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nix::errno::Errno;
 
 use crate::digest::{Collector, UNIT_BYTES, Unit};
-use crate::engine::{Digester, Follower, Ledger};
+use crate::engine::{Digester, Follower, Ledger, post};
 use crate::error::{Cause, Error, Op};
 use crate::journal::{FileId, Identity, Started};
 use crate::latency;
@@ -176,7 +176,8 @@ impl Place {
             return Ok(());
         }
         let started = ledger.now();
-        let synced = nix::unistd::fdatasync(&self.file).and_then(|()| match self.naming() {
+        let sync = || nix::unistd::fdatasync(&self.file);
+        let synced = post::during_on(Op::Sync, self.shown.clone(), sync).and_then(|()| match self.naming() {
             Some(mut naming) if naming.is_named && !naming.is_synced => {
                 let opened = sys::at::open_directory(naming.directory.as_fd(), OsStr::new("."), false)?;
                 naming.is_synced = true;
