@@ -251,3 +251,34 @@ fn a_signal_leaves_all_that_is_complete_recorded_and_says_how_to_go_on() {
         fs::remove_file(&target).unwrap();
     }
 }
+
+#[test]
+fn what_an_earlier_run_has_copied_is_verified_and_listed_too() {
+    let dir = Scratch::new();
+    let mut tree = Tree::new(dir.path("source"));
+    tree.file("small", bytes(1, 3000));
+    tree.file("large", bytes(2, 12 * MIB + 99));
+    tree.file("last", bytes(3, 100_000));
+    tree.built();
+    let copy = || {
+        let copy = Highwater::copy().args(["-r", "--resume", "--verify", "--json", "-", "--manifest"]);
+        copy.arg(dir.path("sums")).args(["source", "target"]).current_dir(dir.dir())
+    };
+    let mut running = copy().args(["--limit-rate", "8M"]).start();
+    std::thread::sleep(Duration::from_millis(900));
+    running.signal(Signal::SIGKILL);
+    running.wait();
+    let outcome = copy().run();
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let report = outcome.json();
+    assert!(number(&report, "resumed.believed_bytes") > 0);
+    assert_eq!(number(&report, "verified.files"), 3);
+    let sums = fs::read_to_string(dir.path("sums")).unwrap();
+    let mut lines: Vec<&str> = sums.lines().collect();
+    lines.sort_by_key(|line| line.split_whitespace().nth(1).map(str::to_owned));
+    let want = ["large", "last", "small"].map(|name| {
+        let hash = blake3::hash(&fs::read(dir.path("source").join(name)).unwrap());
+        format!("{hash}  target/{name}")
+    });
+    assert_eq!(lines, want);
+}

@@ -261,8 +261,10 @@ fn carry_out(
         match resume::look(worker.run, entry, &mut decided) {
             Ok(Again::Anew) => {}
             Ok(Again::GoOn(partial)) => decided.partial.set(Some(partial)),
-            Ok(Again::Whole) => {
-                settle(worker.run, entry, &decided.stat, is_claimed, true);
+            Ok(Again::Whole(file, length)) => {
+                let kept = file::keep_believed(worker.run, entry, &file, length);
+                settle(worker.run, entry, &decided.stat, is_claimed, kept.is_ok());
+                kept?;
                 worker.run.count_file();
                 return Ok(Next::Done);
             }

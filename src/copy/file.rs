@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use super::options::Sparse;
 use super::parts;
 use super::paths::Name;
 use super::rescue;
-use super::resume::Tracked;
+use super::resume::{self, Tracked};
 use super::run::Run;
 use super::source::{self, Source};
 use super::syncers;
@@ -244,6 +244,34 @@ fn conclude(run: &Run<'_>, digested: Option<(io::Result<Digested>, Item)>, lacks
     if let Some((digested, item)) = digested {
         evidence::conclude(run, digested, item, lacks);
     }
+}
+
+/// A file that an earlier run has copied: what it hashes to is kept, where that was asked for.
+pub(super) fn keep_believed(
+    run: &Run<'_>,
+    entry: &Entry<'_>,
+    file: &OwnedFd,
+    length: u64,
+) -> Result<(), Error> {
+    let Some(evidence) = &run.evidence else { return Ok(()) };
+    let mut digests = evidence.of_stream(0);
+    let read = resume::read_back(file.as_fd(), length, &mut digests.digester(), &|| run.cancel.is_raised());
+    let failed = |op, errno| entry.target_error(op, Cause::Errno(errno));
+    read.map_err(|(at, errno)| failed(Op::Verify, errno).at(at))?;
+    let stat = sys::stat::of(file.as_fd()).map_err(|errno| failed(Op::Stat, errno as i32))?;
+    let mut names = entry.parent.target_names();
+    names.push(entry.target_name.to_owned());
+    let item = Item {
+        names,
+        source: entry.source_path(),
+        target: entry.target_path(),
+        id: stat.id(),
+        is_device: stat.kind == Kind::Block,
+        length,
+        streams: Vec::new(),
+    };
+    evidence::conclude(run, digests.finish(length), item);
+    Ok(())
 }
 
 /// Tells the journal of content and attributes that are with the target, before it gets its name. Where

@@ -4,8 +4,9 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 
-use crate::engine::{Choice, End, Engine, Finished, Flow, error_of, post};
+use crate::engine::{Choice, End, Engine, Finished, Flow, Ledger, error_of, post};
 use crate::error::{Cause, Error, Op};
 use crate::flow::{Digesting, Holes, Length, Losses, Patience, Pump, Shape, Side, Visibility};
 use crate::sys;
@@ -15,11 +16,13 @@ use crate::sys::stat::Kind;
 use super::direct::{self, Facts};
 use super::entry::{At, Entry};
 use super::events::{Failed, Left, Remains};
+use super::evidence::Digests;
 use super::job::Method;
 use super::offload::{self, Stopped};
 use super::open::Pair;
 use super::options::{Offload, OnError, Reflink, Sparse, Sync};
 use super::parts;
+use super::resume::{self, Resume, Tracked};
 use super::run::Run;
 use super::source::INTERRUPTED;
 use super::target::Step;
@@ -139,18 +142,19 @@ pub(super) fn transfer(
     let to = End::Edge(to);
     let mut tracked = pair.tracked.take();
     let mut digests = run.evidence.as_ref().map(|evidence| evidence.of_stream(0));
+    if base > 0
+        && let Some(digests) = &mut digests
+        && let Err((at, errno)) = read_beginning(run, pair, base, digests)
+    {
+        pair.tracked = tracked;
+        let error = Error::new(Op::Verify, names.target(), Cause::Errno(errno)).at(at);
+        return Err(stop(run, pair, names, error, base, 0));
+    }
     let flow = Flow::new(Pump::under(shape, run.ledger.level()), engine.arena(), run.cancel, &run.ledger);
     let paths = run.is_patient().then(|| (names.source(), names.target()));
     let hears = |hitch| paths.iter().for_each(|(source, target)| run.retry(hitch, source, target, base));
     let flow = flow.hearing(&hears);
-    let flow = match (&mut digests, &mut tracked, run.resume()) {
-        (Some(digests), ..) => flow.digested_by(digests.digester()),
-        (None, Some(tracked), Some(resume)) => {
-            let (digester, follower) = tracked.watch(resume, &run.ledger);
-            flow.digested_by(digester).followed_by(follower)
-        }
-        _ => flow,
-    };
+    let flow = watched(flow, base, digests.as_mut(), tracked.as_mut().zip(run.resume()), &run.ledger);
     match by_calls {
         true => engine.run_here(&flow, &from, &to),
         false => engine.run(&flow, &End::Edge(from), &to),
@@ -160,6 +164,42 @@ pub(super) fn transfer(
     let (size, losses) = settle(run, finished, pair, names, base)?;
     pair.digested = digests.map(|digests| digests.finish(size));
     Ok(Content::Whole(size, losses))
+}
+
+/// The flow with all that are to see what goes by, of a file whose first `base` bytes were there.
+fn watched<'d>(
+    flow: Flow<'d>,
+    base: u64,
+    digests: Option<&'d mut Digests<'_>>,
+    tracked: Option<(&'d mut Tracked, &'d Resume)>,
+    ledger: &'d Ledger,
+) -> Flow<'d> {
+    let mut keeps = digests.map(Digests::digester);
+    match tracked.map(|(tracked, resume)| tracked.watch(resume, ledger)) {
+        Some((mut tracks, follower)) => {
+            let flow = flow.followed_by(follower);
+            flow.digested_by(Box::new(move |offset, bytes| {
+                keeps.iter_mut().for_each(|keep| keep(base + offset, bytes));
+                tracks(offset, bytes);
+            }))
+        }
+        None => match keeps {
+            Some(keeps) => flow.digested_by(keeps),
+            None => flow,
+        },
+    }
+}
+
+/// The beginning that an earlier run has left hashes to what is there.
+fn read_beginning(
+    run: &Run<'_>,
+    pair: &Pair,
+    base: u64,
+    digests: &mut Digests<'_>,
+) -> Result<(), (u64, i32)> {
+    let file = sys::temporary::reopen(pair.target.edge.file.as_fd(), OFlag::O_RDONLY);
+    let file = file.map_err(|errno| (0, errno as i32))?;
+    resume::read_back(file.as_fd(), base, &mut digests.digester(), &|| run.cancel.is_raised())
 }
 
 /// What is left of a source behind its first `base` bytes.

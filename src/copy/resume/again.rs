@@ -32,8 +32,8 @@ use super::{Resume, path_of};
 pub(in crate::copy) enum Again {
     /// as if nothing were there
     Anew,
-    /// nothing: all of it is there
-    Whole,
+    /// nothing: all of it is there, in this file, so many bytes
+    Whole(OwnedFd, u64),
     /// what is missing
     GoOn(Partial),
 }
@@ -199,7 +199,8 @@ fn use_known(
             resume.believed(belief.to);
             resume.believed_files.fetch_add(1, Ordering::Relaxed);
             run.meter.add_bytes(belief.to);
-            return Ok(Again::Whole);
+            let file = file.expect("it was read back");
+            return Ok(Again::Whole(file, belief.to));
         }
         Some(belief) if known.begun.is_some() => {
             let begun = known.begun.expect("it was looked at");

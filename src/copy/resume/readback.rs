@@ -10,6 +10,8 @@ use nix::sys::uio::pread;
 use crate::digest::UNIT_BYTES;
 use crate::sys;
 
+use super::super::source::INTERRUPTED;
+
 /// Of one read.
 const CHUNK_BYTES: usize = 8 * UNIT_BYTES as usize;
 /// As much as any disk wants of direct I/O.
@@ -23,6 +25,28 @@ pub(super) struct ReadBack<'f> {
     /// what is in memory: where in the file, and how much
     from: u64,
     filled: usize,
+}
+
+/// Shows `each` the first `bytes` of a file, in order. Fails with the errno and where that was;
+/// ENODATA where there is less.
+pub(in crate::copy) fn read_back(
+    file: BorrowedFd<'_>,
+    bytes: u64,
+    each: &mut dyn FnMut(u64, &[u8]),
+    is_cancelled: &dyn Fn() -> bool,
+) -> Result<(), (u64, i32)> {
+    let mut reading = ReadBack::new(file);
+    let mut at = 0;
+    while at < bytes {
+        if is_cancelled() {
+            return Err((at, INTERRUPTED));
+        }
+        let wanted = UNIT_BYTES.min(bytes - at) as usize;
+        let unit = reading.unit(at).map_err(|errno| (at, errno as i32))?;
+        each(at, unit.get(..wanted).ok_or((at, libc::ENODATA))?);
+        at += wanted as u64;
+    }
+    Ok(())
 }
 
 impl<'f> ReadBack<'f> {

@@ -257,8 +257,6 @@ fn may_resume(options: &Options) -> Result<(), Usage> {
         Options { backup: Some(_), .. } => "--backup",
         Options { ask: true, .. } => "--interactive",
         Options { on_error: OnError::ZeroFill, .. } => "--on-error zero-fill, whose --map goes on by itself",
-        Options { verify: true, .. } => "--verify",
-        Options { manifest: true, .. } => "--manifest",
         Options { dry_run: true, .. } => "--dry-run",
         Options { parents: true, .. } => "--parents",
         Options { skip_data: true, .. } => "--attributes-only",
