@@ -151,7 +151,7 @@ fn a_tree_that_is_killed_again_and_again_is_whole_in_the_end() {
         }
         kills += until_done(&args, &mut rng, &|| {}).1;
         let got = Fingerprint::of(&copied).without(&["atime"]);
-        assert_same(&got, &want, "killed and resumed");
+        assert_same(&got, &want, &format!("{args:?}"));
         assert!(!journal_of(&target).exists());
         fs::remove_dir_all(&target).unwrap();
     }

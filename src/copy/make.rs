@@ -59,7 +59,7 @@ pub(super) fn directory(worker: &mut Worker<'_>, entry: &Entry<'_>, decided: &De
     }
     if let Some((place, found)) = &target {
         run.durable.expect(found.device, place, &|| entry.target_path());
-        if options.atomic && !is_new {
+        if is_there && (options.atomic || run.goes_on()) {
             run.clean_up(place.as_fd(), &|name| entry.target_path().join(name));
         }
     }
