@@ -270,7 +270,7 @@ pub(super) fn keep_believed(
         length,
         streams: Vec::new(),
     };
-    evidence::conclude(run, digests.finish(length), item);
+    evidence::conclude(run, digests.finish(length), item, false);
     Ok(())
 }
 
