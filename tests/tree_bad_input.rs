@@ -360,7 +360,9 @@ fn a_source_that_vanishes_during_the_walk_is_told() {
                     line == format!("highwater: {what} 's/{name}': No such file or directory")
                 })
             });
-            assert!(known, "{line}");
+            // Its name is soon there again, which may be between a look at it and opening it.
+            let replaced = "highwater: skipping file 's/vanishing', as it was replaced while being copied";
+            assert!(known || line == replaced, "{line}");
         }
         outcome.assert_code(if outcome.stderr.is_empty() { 0 } else { 1 });
         for i in 0..200 {
