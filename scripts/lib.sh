@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What compare.sh and compare-trees.sh share: how to complain, what a machine is, one timed command.
+# What compare.sh, compare-trees.sh and compare-trust.sh share: how to complain, what a machine is, one timed command.
 #
 # They set before a function here is called: work, the private directory; log, a file for what commands print; state, the
 # directory of tab-separated files that measure.py turns into tables.

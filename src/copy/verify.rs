@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use crate::digest::UNIT_BYTES;
-use crate::engine::{Choice, Edge, End, Engine, Flow, Ledger};
+use crate::engine::{Choice, Edge, End, Engine, Flow, Ledger, post};
 use crate::error::{Cause, Error, Op, errno_of};
 use crate::flow::{Digesting, Holes, Length, Patience, Pump, Reason, Shape, Side, Visibility};
 use crate::sys;
@@ -84,6 +84,7 @@ const BY_CALLS_BYTES: u64 = 1 << 20;
 
 impl Pass<'_> {
     fn work(&self) {
+        self.run.meter.open_post();
         let mut engines = Engines::uncounted();
         while !self.run.should_stop() {
             match self.evidence.next() {
@@ -95,6 +96,8 @@ impl Pass<'_> {
     }
 
     fn verify(&self, engines: &mut Engines, item: &Item) {
+        // What is read now is the target.
+        post::be_about(Arc::new((item.target.clone(), item.target.clone())));
         let wrong = match self.read_back(engines, item) {
             Ok(Some(wrong)) => wrong,
             // Stopped, or told.
@@ -172,7 +175,7 @@ impl Pass<'_> {
             false => stat.size,
         };
         edge.has_holes = !item.is_device && stat.allocated_bytes < size;
-        let (side, origin) = direct::set_up_reading_back(&mut edge, &stat)
+        let (side, origin) = post::during(Op::Sync, || direct::set_up_reading_back(&mut edge, &stat))
             .map_err(|errno| Error::new(Op::Sync, &item.target, Cause::Errno(errno as i32)))?;
         if origin != Origin::Device
             && self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(stat.device)

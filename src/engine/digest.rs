@@ -44,8 +44,10 @@ fn digest(flow: &Flow<'_>) {
                 let mut state = flow.lock();
                 state.pump.digested(transfer, flow.now());
                 flow.publish(&mut state);
+                // Whoever is woken finds it unlocked.
+                drop(state);
                 flow.notify_driver();
-                state
+                flow.lock()
             }
             None => flow.changed.wait_timeout(state, NAP).unwrap_or_else(PoisonError::into_inner).0,
         };

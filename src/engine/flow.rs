@@ -188,7 +188,7 @@ impl<'d> Flow<'d> {
         }
         self.ledger.wake_if_opened();
         self.notify();
-        if self.digester.is_some() {
+        if self.digester.is_some() && (state.pump.has_digest() || state.pump.is_finished()) {
             self.changed.notify_all();
         }
     }

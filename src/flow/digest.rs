@@ -15,20 +15,27 @@ impl Pump {
     /// The bytes to look at now, always a whole block as it was filled; tell [`Pump::digested`]. None
     /// while those that come next are not there, and where nobody is to look.
     pub fn next_digest(&mut self) -> Option<Transfer> {
+        let id = self.to_digest()?;
+        let slot = &mut self.slots[usize::from(id)];
+        slot.state = State::Digesting;
+        self.digests_in_flight = 1;
+        Some(Transfer { slot: id, offset: slot.offset, at: 0, len: slot.filled, direct: false })
+    }
+
+    /// Whether there is anything to look at now.
+    pub fn has_digest(&self) -> bool {
+        self.to_digest().is_some()
+    }
+
+    fn to_digest(&self) -> Option<u16> {
         if self.shape.digesting == Digesting::Off || self.digests_in_flight > 0 || !self.writes_go_on() {
             return None;
         }
         let is_past =
             |id: &&u16| matches!(self.slots[usize::from(**id)].state, State::Read { .. } | State::Writing);
         let id = *self.order.iter().find(|id| !is_past(id))?;
-        let source_limit = self.source_limit;
-        let slot = &mut self.slots[usize::from(id)];
-        if slot.state != State::Filled || slot.offset >= source_limit {
-            return None;
-        }
-        slot.state = State::Digesting;
-        self.digests_in_flight = 1;
-        Some(Transfer { slot: id, offset: slot.offset, at: 0, len: slot.filled, direct: false })
+        let slot = &self.slots[usize::from(id)];
+        (slot.state == State::Filled && slot.offset < self.source_limit).then_some(id)
     }
 
     /// The bytes have been looked at: they may be written, or are done with.
