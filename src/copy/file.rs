@@ -64,7 +64,7 @@ pub(super) fn copy(worker: &mut Worker<'_>, entry: &Entry<'_>, decided: &Decided
     };
     match syncers::offer(run, entry, settle(run, entry, pair, size, losses)) {
         Ok(()) => Ok(Next::Elsewhere),
-        Err(settled) => finish(run, entry, *settled).map(|()| Next::Done),
+        Err(settled) => finish(run, entry, settled).map(|()| Next::Done),
     }
 }
 
@@ -156,7 +156,7 @@ impl Names for Streams<'_> {
 
 /// A file that has its content and attributes, and is neither durable nor named.
 pub(super) struct Settled {
-    pub pair: Pair,
+    pub pair: Box<Pair>,
     size: u64,
     /// some content could not be read
     lacks: bool,
@@ -177,7 +177,7 @@ impl Settled {
 pub(super) fn complete(
     run: &Run<'_>,
     entry: &Entry<'_>,
-    pair: Pair,
+    pair: Box<Pair>,
     size: u64,
     losses: Losses,
 ) -> Result<(), Stop> {
@@ -185,7 +185,7 @@ pub(super) fn complete(
 }
 
 /// The first half of it: size and attributes.
-fn settle(run: &Run<'_>, entry: &Entry<'_>, pair: Pair, size: u64, losses: Losses) -> Settled {
+fn settle(run: &Run<'_>, entry: &Entry<'_>, pair: Box<Pair>, size: u64, losses: Losses) -> Settled {
     let lacks = !losses.is_empty();
     run.lose(&pair, entry, losses);
     let cut = if run.options.skip_data { Ok(()) } else { cut(&pair, size, run.options.sparse) };

@@ -46,7 +46,14 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    pub fn new(run: &Run<'_>, source: Source, target: Target, before: Option<Stat>, making: Making) -> Pair {
+    /// In a box, as it is large and goes from hand to hand.
+    pub fn new(
+        run: &Run<'_>,
+        source: Source,
+        target: Target,
+        before: Option<Stat>,
+        making: Making,
+    ) -> Box<Pair> {
         let syncs = target.can_sync() && run.durable.is_alone(&target.stat);
         let explanation = Explanation {
             offload: "unknown",
@@ -56,7 +63,7 @@ impl Pair {
             direct: (false, false),
         };
         let (method, digested, tracked) = (Method::Plain, None, None);
-        Pair { source, target, before, making, syncs, explanation, method, digested, tracked }
+        Box::new(Pair { source, target, before, making, syncs, explanation, method, digested, tracked })
     }
 
     pub fn is_new(&self) -> bool {
@@ -75,7 +82,7 @@ impl Pair {
 }
 
 /// Opens both ends of a name of the source.
-pub(super) fn open(worker: &mut Worker<'_>, entry: &Entry<'_>, decided: &Decided) -> Result<Pair, Stop> {
+pub(super) fn open(worker: &mut Worker<'_>, entry: &Entry<'_>, decided: &Decided) -> Result<Box<Pair>, Stop> {
     let options = worker.run.options;
     let errno = |errno: Errno| Cause::Errno(errno as i32);
     let mut flags = OFlag::O_RDONLY;
@@ -110,9 +117,11 @@ pub(super) fn open(worker: &mut Worker<'_>, entry: &Entry<'_>, decided: &Decided
         let cause = Cause::TooLarge { source: length, target: capacity };
         return Err(entry.target_error(Op::Open, cause).into());
     }
-    let tracked =
-        if options.skip_data { None } else { resume::track(worker.run, entry, &source, &target, partial) };
-    Ok(Pair { tracked, ..Pair::new(worker.run, source, target, before, making) })
+    let mut pair = Pair::new(worker.run, source, target, before, making);
+    if !options.skip_data {
+        pair.tracked = resume::track(worker.run, entry, &pair.source, &pair.target, partial);
+    }
+    Ok(pair)
 }
 
 fn open_target(

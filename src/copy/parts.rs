@@ -46,7 +46,7 @@ pub(super) struct Parts {
 }
 
 struct State {
-    pair: Option<Pair>,
+    pair: Option<Box<Pair>>,
     failure: Option<Error>,
     losses: Losses,
     /// of each part that has been copied, where that is kept
@@ -71,7 +71,7 @@ pub(super) fn are_worthwhile(run: &Run<'_>, pair: &Pair, length: Option<u64>) ->
 }
 
 /// Hands all parts but the first to whoever is free, and copies that one.
-pub(super) fn hand_out(worker: &mut Worker<'_>, entry: &Entry<'_>, pair: Pair, sides: (Side, Side)) {
+pub(super) fn hand_out(worker: &mut Worker<'_>, entry: &Entry<'_>, pair: Box<Pair>, sides: (Side, Side)) {
     let length = pair.source.known_length().expect("only what has a length is split");
     let part_bytes = PART_BYTES * length.div_ceil(PART_BYTES * MOST_PARTS);
     let count = (length / part_bytes) as usize;

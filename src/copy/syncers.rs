@@ -29,10 +29,10 @@ pub(super) struct Unit {
 }
 
 /// Hands a file over, or gives it back: where nobody is free, or what comes after it depends on it.
-pub(super) fn offer(run: &Run<'_>, entry: &Entry<'_>, settled: Settled) -> Result<(), Box<Settled>> {
+pub(super) fn offer(run: &Run<'_>, entry: &Entry<'_>, settled: Settled) -> Result<(), Settled> {
     // A backup gets its name back after a failure, by who has made it.
     if run.options.backup.is_some() || !settled.waits() || !run.syncers.is_wanted() {
-        return Err(Box::new(settled));
+        return Err(settled);
     }
     // Nothing is over before this file is.
     run.queue.join();
@@ -41,7 +41,7 @@ pub(super) fn offer(run: &Run<'_>, entry: &Entry<'_>, settled: Settled) -> Resul
         run.queue.leave();
         // The entry at hand has a share of its own.
         unit.waiting.parent.give_up_share();
-        Box::new(unit.settled)
+        unit.settled
     })
 }
 
