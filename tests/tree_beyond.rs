@@ -432,6 +432,8 @@ fn no_clobber_never_overwrites_what_came_meanwhile() {
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
                 for i in (0..100).rev() {
+                    // Slowly, or all of them are there before the program has begun.
+                    std::thread::sleep(Duration::from_micros(50));
                     let mut options = fs::File::options();
                     options.read(true).write(true).create_new(true);
                     if let Ok(file) = options.open(dir.path(&format!("t/{i}"))) {
