@@ -13,7 +13,8 @@
 //! | `links`, `room`, `backup` | files with several names; what is in the way |
 //! | `make` | directories, links and nodes |
 //! | `file`, `open`, `source`, `target`, `replace` | a file's copy: opening both ends, completing it |
-//! | `transfer`, `direct`, `offload`, `parts`, `engines` | how its content moves |
+//! | `transfer`, `setup`, `direct`, `offload`, `parts`, `engines` | how its content moves |
+//! | `remains` | what is left of a target that can't be completed |
 //! | `rescue`, `map` | one file by GNU ddrescue's map: what is with its target, and what can't be read |
 //! | `evidence`, `verify` | what was copied hashes to; whether its copy does |
 //! | `resume` | `--resume`: the journal, what earlier runs have left |
@@ -50,12 +51,14 @@ mod parents;
 mod parts;
 mod paths;
 mod queue;
+mod remains;
 mod replace;
 mod rescue;
 mod resume;
 mod room;
 mod run;
 mod same;
+mod setup;
 mod source;
 mod survey;
 mod syncers;

@@ -18,9 +18,10 @@ use super::file;
 use super::finish;
 use super::job::Method;
 use super::open::Pair;
+use super::remains;
 use super::run::Run;
+use super::setup;
 use super::source::INTERRUPTED;
-use super::transfer;
 use super::worker::{Unit, Worker};
 
 /// From this size on a file is worth splitting.
@@ -135,7 +136,7 @@ fn move_part(worker: &mut Worker<'_>, parts: &Parts, index: usize) -> Result<(),
         pair.source.edge.look_at_file_system();
         let engine = worker.engines.ring(run, Some(bytes))?;
         pair.goes_through(engine, false);
-        let shape = transfer::shape(run, engine, pair, parts.sides, length);
+        let shape = setup::shape(run, engine, pair, parts.sides, length);
         let shape = Shape { visibility: Visibility::Fixed, ..shape };
         (pair.source.edge.share(), pair.target.edge.share(), Pump::under(shape, run.ledger.level()))
     };
@@ -198,7 +199,7 @@ fn complete(worker: &mut Worker<'_>, parts: &Parts) {
         Some(error) => {
             run.lose(&pair, &entry, losses);
             let written = parts.moved.load(Ordering::Relaxed);
-            Err(Stop::Failed(transfer::abandon(&mut pair, &entry, error, 0, written)))
+            Err(Stop::Failed(remains::abandon(&mut pair, &entry, error, 0, written)))
         }
     };
     entry::settle_elsewhere(run, &entry, &stat, done);

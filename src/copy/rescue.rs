@@ -21,14 +21,16 @@ use crate::sys::stat::{Kind, Stat};
 
 use super::decide::{Decided, Found};
 use super::entry::{At, Entry, Next, Stop};
-use super::events::{Failed, Left, Remains};
+use super::events::{Failed, Left};
 use super::file;
 use super::map::{Map, Status};
 use super::open::{self, Pair};
+use super::remains::remains;
 use super::run::Run;
+use super::setup;
 use super::source::{self, INTERRUPTED, Source};
 use super::temporary;
-use super::transfer::{self, Names};
+use super::transfer::Names;
 use super::worker::Worker;
 
 /// So many bytes are copied at once; then it is known what of them is with the target.
@@ -80,9 +82,8 @@ pub(super) fn copy(
         None => file::complete(run, entry, pair, length, rescue.losses).map(|()| Next::Done),
         Some(error) => {
             run.lose(&pair, entry, std::mem::take(&mut rescue.losses));
-            let (target, left, total) = (entry.target_path(), Left::Mapped, Some(length));
-            let remains = Some(Remains { target, left, written: rescue.written, total });
-            Err(Stop::Failed(Box::new(Failed { error, remains })))
+            let remains = remains(&pair, entry, Left::Mapped, rescue.written);
+            Err(Stop::Failed(Box::new(Failed { error, remains: Some(remains) })))
         }
     }
 }
@@ -135,7 +136,7 @@ impl<'a> Rescue<'a> {
         if pair.source.known_length() != Some(length) {
             return Err(entry.source_error(Op::Open, Cause::Replaced));
         }
-        let sides = transfer::set_up(run, pair, entry)?;
+        let sides = setup::set_up(run, pair, entry)?;
         // Space that is allocated ahead could be taken for what was written.
         pair.target.edge.preallocate = false;
         if !self.goes_on {
@@ -178,7 +179,7 @@ impl<'a> Rescue<'a> {
         pair.source.edge.look_at_file_system();
         let engine = worker.engines.ring(run, Some(self.map.length().min(STRIDE_BYTES)))?;
         pair.goes_through(engine, false);
-        let shape = transfer::shape(run, engine, pair, sides, Length::Exact(len));
+        let shape = setup::shape(run, engine, pair, sides, Length::Exact(len));
         let shape = Shape {
             // What an earlier run has left there is not known to be zeros.
             holes: if self.goes_on { Holes::Zeros } else { shape.holes },

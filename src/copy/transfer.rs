@@ -6,24 +6,24 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
-use crate::engine::{Choice, End, Engine, Finished, Flow, Ledger, error_of, post};
+use crate::engine::{End, Finished, Flow, Ledger, error_of, post};
 use crate::error::{Cause, Error, Op};
-use crate::flow::{Digesting, Holes, Length, Losses, Patience, Pump, Shape, Side, Visibility};
+use crate::flow::{Length, Losses, Pump, Side};
 use crate::sys;
-use crate::sys::space::FileSystem;
 use crate::sys::stat::Kind;
 
-use super::direct::{self, Facts};
 use super::entry::{At, Entry};
-use super::events::{Failed, Left, Remains};
+use super::events::{Failed, Left};
 use super::evidence::Digests;
 use super::job::Method;
 use super::offload::{self, Stopped};
 use super::open::Pair;
-use super::options::{Offload, OnError, Reflink, Sparse, Sync};
+use super::options::{OnError, Reflink, Sparse};
 use super::parts;
+use super::remains::{abandon, forget, give_up, remains, stop};
 use super::resume::{self, Resume, Tracked};
 use super::run::Run;
+use super::setup::{goes_by_calls, set_up, shape};
 use super::source::INTERRUPTED;
 use super::target::Step;
 use super::worker::Worker;
@@ -124,10 +124,8 @@ pub(super) fn transfer(
         base => pair.target.set_size(base),
     };
     if let Err((op, cause)) = begun {
-        let target = names.target();
-        let mut failed = give_up(run, pair, names, Error::new(op, &target, cause));
-        let remains = Remains { target, left: Left::Untouched, written: 0, total: length };
-        failed.remains = Some(remains);
+        let mut failed = give_up(run, pair, names, Error::new(op, names.target(), cause));
+        failed.remains = Some(remains(pair, names, Left::Untouched, 0));
         return Err(failed);
     }
     if is_offered && let Some(size) = offload_file(run, pair, names)? {
@@ -211,15 +209,6 @@ fn behind(length: Length, base: u64) -> Length {
     }
 }
 
-/// Nothing is said of it in the journal.
-pub(super) fn forget(run: &Run<'_>, pair: &mut Pair) {
-    if let Some((tracked, resume)) = pair.tracked.take().zip(run.resume())
-        && let Some((directory, name)) = tracked.give_up(resume)
-    {
-        pair.target.is_called(directory, name);
-    }
-}
-
 /// What a flow that has ended means for the file, of which the first `base` bytes were there: its size
 /// and what is lost of it, where all else is with the target.
 fn settle(
@@ -252,34 +241,6 @@ fn settle(
     }
 }
 
-/// A target that can't be completed now: what the journal has of a new one is kept, for another run.
-fn stop(
-    run: &Run<'_>,
-    pair: &mut Pair,
-    names: &dyn Names,
-    error: Error,
-    completed: u64,
-    written: u64,
-) -> Box<Failed> {
-    let Some((resume, tracked)) = run.resume().zip(pair.tracked.take()) else {
-        return abandon(pair, names, error, completed, written);
-    };
-    let (recorded, part) = tracked.suspend(resume);
-    match (recorded, part) {
-        (Some(recorded), Some(_)) => {
-            let (target, total) = (names.target(), pair.source.known_length());
-            let remains = Remains { target, left: Left::Part(recorded), written, total };
-            Box::new(Failed { error, remains: Some(remains) })
-        }
-        (_, part) => {
-            if let Some((directory, name)) = part {
-                pair.target.is_called(directory, name);
-            }
-            abandon(pair, names, error, completed, written)
-        }
-    }
-}
-
 /// A hole at the end of a file that was cut meanwhile is never read, so its size must tell.
 fn shrank(pair: &Pair, completed: u64, names: &dyn Names) -> Option<Error> {
     let Length::Expected(expected) = pair.source.length else { return None };
@@ -288,34 +249,6 @@ fn shrank(pair: &Pair, completed: u64, names: &dyn Names) -> Option<Error> {
     }
     let now = pair.source.size_now().filter(|now| *now < completed)?;
     Some(Error::new(Op::Read, names.source(), Cause::SourceShrank { expected }).at(now))
-}
-
-/// A target that was opened and not written to is left as it was.
-fn give_up(run: &Run<'_>, pair: &mut Pair, names: &dyn Names, error: Error) -> Box<Failed> {
-    forget(run, pair);
-    if pair.target.is_new() {
-        // Why it could not be filled matters more than why it can't be removed.
-        let _ = pair.target.abandon(names.at(), 0);
-    }
-    Box::new(error.into())
-}
-
-/// A target that was written to is cut to what is right, or goes.
-pub(super) fn abandon(
-    pair: &mut Pair,
-    names: &dyn Names,
-    error: Error,
-    completed: u64,
-    written: u64,
-) -> Box<Failed> {
-    let target = names.target();
-    match pair.target.abandon(names.at(), completed) {
-        Ok(left) => {
-            let total = pair.source.known_length();
-            Box::new(Failed { error, remains: Some(Remains { target, left, written, total }) })
-        }
-        Err((op, cause)) => Box::new(Error::new(op, target, cause).into()),
-    }
 }
 
 /// Shares the source's blocks, where that was not forbidden; the size of the copy, or None where it
@@ -382,105 +315,4 @@ fn offload_file(run: &Run<'_>, pair: &mut Pair, names: &dyn Names) -> Result<Opt
         let error = if errno == INTERRUPTED { error } else { error.at(completed) };
         abandon(pair, names, error, completed, moved)
     })
-}
-
-/// Sets both edges up; how each is to be read and written.
-pub(super) fn set_up(run: &Run<'_>, pair: &mut Pair, names: &dyn Names) -> Result<(Side, Side), Error> {
-    let Pair { source, target, explanation, .. } = pair;
-    let options = run.options;
-    let length = source.known_length();
-    let synced = options.sync != Sync::None;
-    let rescues = options.on_error == OnError::ZeroFill;
-    let facts = Facts { name: &|| names.source(), stat: &source.stat, length, synced, rescues };
-    let source_side = direct::set_up_source(&mut source.edge, options.direct, &facts)?;
-    let facts = Facts { name: &|| names.target(), stat: &target.stat, length, synced, rescues: false };
-    let target_side = direct::set_up_target(&mut target.edge, options.direct, &facts)?;
-    let one_block = length.is_some_and(|length| length <= u64::from(run.size.block_bytes));
-    // On btrfs space that is allocated ahead is never compressed.
-    let is_btrfs = || matches!(sys::space::file_system(target.edge.file.as_fd()), Ok((FileSystem::Btrfs, _)));
-    target.edge.preallocate =
-        target.is_file() && options.sparse != Sparse::Always && !one_block && length.is_some() && !is_btrfs();
-    explanation.direct = (source.edge.direct.is_some(), target.edge.direct.is_some());
-    explanation.sparse_detection = match (options.sparse, source.edge.has_holes) {
-        (Sparse::Always, true) => "SEEK_HOLE + zeros",
-        (Sparse::Always, false) => "zeros",
-        (_, true) => "SEEK_HOLE",
-        (_, false) => "no",
-    };
-    explanation.offload = match (options.sparse, options.offload) {
-        (Sparse::Auto, Offload::Auto) => "no",
-        _ => "avoided",
-    };
-    Ok((source_side, target_side))
-}
-
-/// Whether calls on the worker's own thread are the fastest way: small files, and those of medium
-/// size that go through the page cache on both sides.
-fn goes_by_calls(run: &Run<'_>, pair: &Pair, length: Option<u64>) -> bool {
-    let (source, target) = (&pair.source.edge, &pair.target.edge);
-    if source.may_block || target.may_block || run.job.limit_bytes_per_s.is_some() {
-        return false;
-    }
-    // The ring's own cost is worth it for one file, not for each of thousands.
-    if run.job.engine == Choice::Ring || !run.is_tree() && !run.options.as_cp {
-        return false;
-    }
-    let regular = pair.source.stat.kind == Kind::Regular && pair.target.stat.kind == Kind::Regular;
-    let most = match source.direct.is_none() && target.direct.is_none() {
-        true => direct::WORTH_IT_BYTES,
-        false => 0,
-    };
-    regular && length.is_none_or(|length| length < most)
-}
-
-/// How far the size that a target shows may be ahead of what is complete. Measured: 512 MiB took
-/// 0.31 s where every write extends the file, 0.173 s in these steps.
-const SIZE_STEP: u64 = 16 << 20;
-
-pub(super) fn shape(
-    run: &Run<'_>,
-    engine: &Engine,
-    pair: &Pair,
-    sides: (Side, Side),
-    length: Length,
-) -> Shape {
-    let options = run.options;
-    let (source, target) = (&pair.source, &pair.target);
-    let is_file = target.is_file();
-    Shape {
-        block_bytes: engine.arena().block_bytes(),
-        slots: engine.arena().buffers(),
-        marks: run.marks,
-        source: sides.0,
-        target: sides.1,
-        length,
-        sparse: source.edge.has_holes || target.edge.preallocate,
-        holes: if is_file && options.sparse != Sparse::Never { Holes::Skip } else { Holes::Zeros },
-        find_zeros: is_file && options.sparse == Sparse::Always,
-        fill_blocks: target.edge.base.is_some(),
-        filled_by_caller: false,
-        visibility: match is_file {
-            true if target.edge.preallocate => Visibility::Ahead { step: SIZE_STEP },
-            true => Visibility::ByWrites,
-            false => Visibility::Fixed,
-        },
-        digesting: match run.evidence.is_some() || pair.tracked.is_some() {
-            true => Digesting::BeforeWrite,
-            false => Digesting::Off,
-        },
-        limit_bytes_per_s: run.job.limit_bytes_per_s,
-        patience: patience(run, pair, sides.0),
-    }
-}
-
-/// Through the page cache a sector that can't be read takes the whole page with it.
-const PAGE_BYTES: u32 = 4096;
-
-fn patience(run: &Run<'_>, pair: &Pair, source: Side) -> Patience {
-    let unit = if pair.source.edge.direct.is_some() { source.align } else { PAGE_BYTES };
-    Patience {
-        retries: run.options.retries,
-        waits_for_room: run.options.waits_for_room,
-        zero_fill: (run.options.on_error == OnError::ZeroFill).then_some(unit),
-    }
 }
