@@ -151,7 +151,7 @@ fn agreed(worker: &Worker<'_>, entry: &Entry<'_>, target: &Stat) -> bool {
     let options = worker.run.options;
     let Some(at) = entry.target() else { return true };
     let unwritable = target.kind != Kind::Symlink && sys::at::may_write(at.directory, at.name).is_err();
-    worker.run.witness.ask(&Question {
+    worker.run.telling.witness.ask(&Question {
         target: &entry.target_path(),
         mode: target.mode | target.kind.mode_bits(),
         unwritable,

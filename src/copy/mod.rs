@@ -6,7 +6,7 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `job`, `options`, `events` | what a copy is told, what it tells and asks |
-//! | `run`, `tally`, `queue`, `worker`, `ahead`, `syncers` | workers, and how work gets from one to another |
+//! | `run`, `telling`, `tally`, `queue`, `worker`, `ahead`, `syncers` | workers, and how work gets from one to another |
 //! | `operands`, `parents` | SOURCE... and TARGET |
 //! | `directory`, `finish` | directories of both trees at once, and when they are complete |
 //! | `entry`, `decide`, `same`, `update` | what is to be done about a name |
@@ -64,6 +64,7 @@ mod survey;
 mod syncers;
 mod tally;
 mod target;
+mod telling;
 mod temporary;
 mod transfer;
 mod update;

@@ -3,17 +3,18 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::ffi::OsStr;
+use std::io;
 use std::num::NonZero;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::engine::{Choice, Hitch, Ledger, Meter, Size, error_of};
+use crate::engine::{Choice, Ledger, Meter, Size};
 use crate::error::{Cause, Error, Op, errno_of};
-use crate::flow::{Failure, Losses, Marks, Reason, patience};
+use crate::flow::Marks;
 use crate::sys;
 use crate::sys::cancel::Cancel;
 use crate::sys::stat::Id;
@@ -22,24 +23,20 @@ use super::directory::{Operand, Place};
 use super::durable::Durable;
 use super::engines::Used;
 use super::entry::Entry;
-use super::events::{Event, Failed, Lost, Retried, Warning, Witness};
+use super::events::Event;
 use super::evidence::Evidence;
 use super::job::{Job, Method, Report, Resumed, Verified, Watch};
 use super::links::Links;
-use super::metadata::{self, Subject};
-use super::open::Pair;
 use super::operands::{Destination, Operands, destination, place_of};
 use super::options::{OnError, Options};
 use super::parents::Parents;
 use super::paths::Name;
 use super::queue::Queue;
 use super::resume::{self, Resume};
-use super::same::parent_of;
-use super::source::INTERRUPTED;
 use super::syncers::{self, SYNCERS};
 use super::tally::{FileSystems, Impossible, Tally};
+use super::telling::Telling;
 use super::temporary::Leftovers;
-use super::transfer::Names;
 use super::worker::{Unit, Worker};
 use super::{file, mirror, parts, survey, verify};
 
@@ -50,7 +47,6 @@ pub(super) struct Run<'a> {
     pub cancel: &'a Cancel,
     pub meter: &'a Arc<Meter>,
     pub ledger: Arc<Ledger>,
-    pub witness: &'a dyn Witness,
     pub queue: Queue<Unit>,
     pub links: Links,
     pub operands: Operands,
@@ -73,11 +69,7 @@ pub(super) struct Run<'a> {
     /// how many workers there are at most
     pub workers: usize,
     naps: AtomicU64,
-    keep_errors: bool,
-    errors: Mutex<Vec<Error>>,
-    warnings: Mutex<Vec<Warning>>,
-    /// one event at a time
-    speaking: Mutex<()>,
+    pub telling: Telling<'a>,
 }
 
 impl Run<'_> {
@@ -110,88 +102,6 @@ impl Run<'_> {
         self.options.verbose || self.options.dry_run
     }
 
-    pub fn tell(&self, event: &Event<'_>) {
-        let _one = self.speaking.lock().unwrap_or_else(PoisonError::into_inner);
-        self.witness.tell(event);
-    }
-
-    pub fn warn(&self, warning: Warning) {
-        self.tell(&Event::Warned(&warning));
-        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(warning);
-    }
-
-    /// A failure. Where it is the answer to a demand to stop, it is none.
-    pub fn fail(&self, failed: impl Into<Failed>) {
-        let failed = failed.into();
-        if self.cancel.is_raised() && failed.error.cause == Cause::Errno(INTERRUPTED) {
-            if let Some(remains) = &failed.remains {
-                self.tell(&Event::Stopped(remains));
-            }
-            return;
-        }
-        self.tally.failure();
-        self.tell_failed(failed);
-    }
-
-    /// What could not be read and is zeros in the copy, which is a failure where it is anything.
-    pub fn lose(&self, pair: &Pair, names: &dyn Names, losses: Losses) {
-        if losses.is_empty() {
-            return;
-        }
-        self.tally.failure();
-        let (total, map) = (pair.source.known_length(), self.options.map.clone());
-        let lost = Lost { source: names.source(), target: names.target(), losses, total, map };
-        self.tell(&Event::Lost(&lost));
-        if self.keep_errors {
-            self.errors.lock().unwrap_or_else(PoisonError::into_inner).extend(lost.errors());
-        }
-    }
-
-    /// Whether anything is tried again.
-    pub fn is_patient(&self) -> bool {
-        self.options.retries > 0 || self.options.waits_for_room
-    }
-
-    /// A transfer is tried again, of a stream that begins at byte `base`.
-    pub fn retry(&self, hitch: Hitch, source: &Path, target: &Path, base: u64) {
-        let failure = Failure { offset: base + hitch.offset, reason: hitch.reason };
-        let waits = matches!(hitch.reason, Reason::Write(libc::ENOSPC | libc::EDQUOT));
-        self.tell(&Event::Retried(&Retried {
-            error: error_of(failure, None, source, target),
-            attempt: hitch.attempt,
-            most: (!waits).then_some(self.options.retries),
-            pause: hitch.pause,
-        }));
-    }
-
-    /// Whether something that failed for want of room is to be tried again: once there may be some, after
-    /// a pause; `tries` counts.
-    pub fn waits_for_room(&self, error: impl FnOnce() -> Error, errno: i32, tries: &mut u32) -> bool {
-        let is_full = matches!(errno, libc::ENOSPC | libc::EDQUOT);
-        if !self.options.waits_for_room || !is_full || self.should_stop() {
-            return false;
-        }
-        *tries = tries.saturating_add(1);
-        let pause = patience::pause(*tries, patience::LONGEST_PAUSE_FOR_ROOM);
-        if *tries == 1 {
-            let retried = Retried { error: error(), attempt: 1, most: None, pause };
-            self.tell(&Event::Retried(&retried));
-        }
-        self.tally.retries(1);
-        let until = Instant::now() + pause;
-        while Instant::now() < until && !self.should_stop() {
-            thread::sleep(Duration::from_millis(20));
-        }
-        !self.should_stop()
-    }
-
-    fn tell_failed(&self, failed: Failed) {
-        self.tell(&Event::Failed(&failed));
-        if self.keep_errors {
-            self.errors.lock().unwrap_or_else(PoisonError::into_inner).push(failed.error);
-        }
-    }
-
     /// Removes what killed copies have left in `directory`; `shown` is what messages call a name there.
     pub fn clean_up(&self, directory: BorrowedFd<'_>, shown: &dyn Fn(&OsStr) -> PathBuf) {
         self.leftovers.clean(directory, &mut |name| {
@@ -205,16 +115,6 @@ impl Run<'_> {
     pub fn count_file(&self) {
         self.tally.file();
         self.meter.add_file();
-    }
-
-    /// Gives a target the source's attributes; false where that failed, which was told. What could
-    /// not be kept and did not have to be is told, too.
-    pub fn keep_metadata(&self, subject: &Subject<'_>) -> bool {
-        let kept = metadata::keep(subject, self.options, &mut |error| self.tell_failed(error.into()));
-        if !kept {
-            self.tally.failure();
-        }
-        kept
     }
 }
 
@@ -239,7 +139,6 @@ pub fn copy(job: &Job, watch: Watch<'_>) -> Report {
         cancel: &watch.cancel,
         meter: &watch.meter,
         ledger: Ledger::new(marks, &watch.meter, watch.intervals),
-        witness: watch.witness,
         queue: Queue::new(if workers > 1 { (4 * workers).min(descriptors as usize / 16).max(1) } else { 0 }),
         links: Links::default(),
         operands: Operands::new(job.sources.len()),
@@ -257,10 +156,7 @@ pub fn copy(job: &Job, watch: Watch<'_>) -> Report {
         marks,
         workers,
         naps: AtomicU64::new(0),
-        keep_errors: watch.keep_errors,
-        errors: Mutex::default(),
-        warnings: Mutex::default(),
-        speaking: Mutex::default(),
+        telling: Telling::new(watch.witness, watch.keep_errors),
     };
     run.meter.set_mark(marks.high_bytes());
     if let Err(error) = run.carry_out() {
@@ -283,8 +179,17 @@ fn workers(job: &Job, descriptors: u64) -> usize {
     if one { 1 } else { job.jobs.clamp(1, possible) }
 }
 
+/// Begins one of the run's threads.
+pub(super) fn begin<'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    name: String,
+    work: impl FnOnce() + Send + 'scope,
+) -> io::Result<()> {
+    thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn_scoped(scope, work).map(drop)
+}
+
 /// Of a worker's stack: directories are not walked on it.
-pub(super) const STACK_BYTES: usize = 512 << 10;
+const STACK_BYTES: usize = 512 << 10;
 
 impl Run<'_> {
     fn carry_out(&self) -> Result<(), Error> {
@@ -319,29 +224,26 @@ impl Run<'_> {
             }
             for number in 1..self.workers {
                 self.queue.join();
-                let builder = thread::Builder::new().name(format!("copy-{number}")).stack_size(STACK_BYTES);
                 // Without this worker the others do its work.
-                if builder.spawn_scoped(scope, || Worker::new(self).work()).is_err() {
+                if begin(scope, format!("copy-{number}"), || Worker::new(self).work()).is_err() {
                     self.queue.leave();
                     break;
                 }
             }
-            if self.is_tree() && !self.options.ask && !self.tells_copies() && self.syncs_by_file(&to) {
+            if syncers::are_wanted(self, &to) {
                 for number in 0..SYNCERS {
                     self.syncers.join();
-                    let builder = thread::Builder::new().name(format!("sync-{number}"));
                     // Without this one others do its work, workers too.
-                    if builder.stack_size(STACK_BYTES).spawn_scoped(scope, || syncers::work(self)).is_err() {
+                    if begin(scope, format!("sync-{number}"), || syncers::work(self)).is_err() {
                         self.syncers.leave();
                         break;
                     }
                 }
             }
-            if let Some(resume) = self.resume() {
-                let builder = thread::Builder::new().name("journal".into()).stack_size(STACK_BYTES);
-                if let Err(error) = builder.spawn_scoped(scope, || resume.write(self)) {
-                    resume.give_up(self, errno_of(&error));
-                }
+            if let Some(resume) = self.resume()
+                && let Err(error) = begin(scope, "journal".into(), || resume.write(self))
+            {
+                resume.give_up(self, errno_of(&error));
             }
             let mut worker = Worker::new(self);
             let parents = self.copy_operands(&mut worker, &to, &mut operands);
@@ -369,17 +271,6 @@ impl Run<'_> {
 
     fn is_whole(&self) -> bool {
         self.tally.failures() == 0 && !self.should_stop()
-    }
-
-    /// Whether what is copied to TARGET is going to be synced file by file.
-    fn syncs_by_file(&self, to: &Destination) -> bool {
-        let place = place_of(&to.base);
-        let path = match (to.is_directory, &self.job.target) {
-            (false, Name::Path(target)) => parent_of(target.as_os_str()),
-            _ => OsStr::new("."),
-        };
-        let opened = sys::at::open_place(place.as_fd(), path, true);
-        opened.is_ok_and(|directory| self.durable.is_likely_by_file(directory.as_fd()))
     }
 
     /// All is written: it is made durable, and read back, where that was asked for. Operands went to
@@ -476,7 +367,7 @@ impl Run<'_> {
             .filter_map(pair)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| vec![error])
-            .and_then(|pairs| mirror::mirror(pairs, self.options, self.cancel, self.witness, &sync));
+            .and_then(|pairs| mirror::mirror(pairs, self.options, self.cancel, self.telling.witness, &sync));
         match mirrored {
             Ok(deleted) => self.tally.deleted.store(deleted, Ordering::Relaxed),
             Err(errors) => errors.into_iter().for_each(|error| self.fail(error)),
@@ -486,8 +377,7 @@ impl Run<'_> {
     fn report(self, started: Instant) -> Report {
         let books = self.ledger.finish();
         let load = |number: &AtomicU64| number.load(Ordering::Relaxed);
-        let mut errors = self.errors.into_inner().unwrap_or_else(PoisonError::into_inner);
-        errors.sort_by(|one, other| one.path.cmp(&other.path));
+        let (errors, warnings) = self.telling.finish();
         Report {
             bytes: load(&self.tally.bytes),
             files: load(&self.tally.files),
@@ -517,7 +407,7 @@ impl Run<'_> {
                 believed_files: load(&resume.believed_files),
                 journal: resume.path().to_owned(),
             }),
-            warnings: self.warnings.into_inner().unwrap_or_else(PoisonError::into_inner),
+            warnings,
         }
     }
 }

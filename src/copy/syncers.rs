@@ -12,15 +12,36 @@
 //! |---|---|---|---|---|---|
 //! | | 3.0 | 1.5 | 1.1 | 0.85 | 0.64 |
 
+use std::ffi::OsStr;
+use std::os::fd::AsFd;
+
 use crate::engine::post;
+use crate::sys;
 
 use super::entry::{self, Entry, Waiting};
 use super::file::{self, Settled};
 use super::finish;
+use super::operands::{Destination, place_of};
+use super::paths::Name;
 use super::run::Run;
+use super::same::parent_of;
 
 /// How many wait at most, beside the workers.
 pub(super) const SYNCERS: usize = 16;
+
+/// Whether what is copied to TARGET is a tree that is going to be synced file by file.
+pub(super) fn are_wanted(run: &Run<'_>, to: &Destination) -> bool {
+    if !run.is_tree() || run.options.ask || run.tells_copies() {
+        return false;
+    }
+    let place = place_of(&to.base);
+    let path = match (to.is_directory, &run.job.target) {
+        (false, Name::Path(target)) => parent_of(target.as_os_str()),
+        _ => OsStr::new("."),
+    };
+    let opened = sys::at::open_place(place.as_fd(), path, true);
+    opened.is_ok_and(|directory| run.durable.is_likely_by_file(directory.as_fd()))
+}
 
 /// A file that goes on without the worker that has filled it.
 pub(super) struct Unit {

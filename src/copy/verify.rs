@@ -26,7 +26,7 @@ use super::directory::Place;
 use super::engines::Engines;
 use super::events::Warning;
 use super::evidence::{Evidence, Item};
-use super::run::{Run, STACK_BYTES};
+use super::run::{Run, begin};
 
 use compare::Comparison;
 
@@ -40,9 +40,8 @@ pub(super) fn verify(run: &Run<'_>, base: &Place) {
     let pass = Pass { run, evidence, base, ledger, told: Mutex::default() };
     thread::scope(|scope| {
         for number in 1..files.min(run.workers as u64) {
-            let builder = thread::Builder::new().name(format!("verify-{number}")).stack_size(STACK_BYTES);
             // Without this one the others do its work.
-            if builder.spawn_scoped(scope, || pass.work()).is_err() {
+            if begin(scope, format!("verify-{number}"), || pass.work()).is_err() {
                 break;
             }
         }

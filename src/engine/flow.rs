@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use crate::flow::{Failure, Losses, Progress, Pump, Reason, Transfer, Verdict};
 use crate::latency::Kind;
 use crate::ring::Arena;
+use crate::ring::errno::{Class, classify};
 use crate::sys::cancel::Cancel;
 
 use super::digest::Digester;
@@ -218,7 +219,7 @@ impl<'d> Flow<'d> {
                 state.retries += 1;
                 let (nth, most) = match reason {
                     Reason::Read(_) => (0, u32::MAX),
-                    Reason::Write(libc::ENOSPC | libc::EDQUOT) => (2, 1),
+                    Reason::Write(errno) if classify(errno) == Class::Full => (2, 1),
                     _ => (1, u32::MAX),
                 };
                 let is_news = attempt > state.told[nth] && attempt <= most;

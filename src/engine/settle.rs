@@ -4,7 +4,6 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
-use nix::errno::Errno;
 use nix::poll::PollFlags;
 
 use crate::error::{Cause, Error, Op};
@@ -196,9 +195,10 @@ fn allocate(pump: &mut Pump, target: &Edge, from: u64) {
         return;
     }
     let base = target.base.unwrap_or(0);
+    let waits = pump.shape().patience.waits_for_room;
     match post::during(Op::Allocate, || sys::space::preallocate(target.file.as_fd(), base + from, len)) {
         // The writes will be told so as well, and wait.
-        Err(Errno::ENOSPC | Errno::EDQUOT) if pump.shape().patience.waits_for_room => {}
+        Err(errno) if waits && classify(errno as i32) == Class::Full => {}
         Err(errno) if matches!(classify(errno as i32), Class::Full | Class::TooLarge) => {
             pump.fail(Failure { offset: from, reason: Reason::Allocate(errno as i32) });
         }
