@@ -157,13 +157,7 @@ fn open_again(
 
 /// Opens a directory to read it, or at least as a place for names.
 fn open(worker: &mut Worker<'_>, at: At<'_>, follow: bool) -> Result<(Place, Stat), Errno> {
-    let mut tries = 0;
-    let place = loop {
-        match Place::open(at.directory, at.name, follow) {
-            Err(errno) if worker.find_descriptors(errno, &mut tries) => {}
-            opened => break opened?,
-        }
-    };
+    let place = worker.opening(|| Place::open(at.directory, at.name, follow))?;
     let stat = sys::stat::of(place.as_fd())?;
     Ok((place, stat))
 }

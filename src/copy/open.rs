@@ -93,16 +93,14 @@ pub(super) fn open(worker: &mut Worker<'_>, entry: &Entry<'_>, decided: &Decided
     if !entry.follows(options) {
         flags |= OFlag::O_NOFOLLOW;
     }
-    let mut tries = 0;
+    let cancel = worker.run.cancel;
     let source = match entry.opened.take() {
         // What was decided was decided of this very file.
         Some(ahead) => Source::with(ahead, decided.stat),
-        None => loop {
-            match source::open(entry.source(), flags, worker.run.cancel) {
-                Err(no) if worker.find_descriptors(no, &mut tries) => continue,
-                opened => break Source::of(opened.map_err(|no| entry.source_error(Op::Open, errno(no)))?),
-            }
-        },
+        None => {
+            let opened = worker.opening(|| source::open(entry.source(), flags, cancel));
+            Source::of(opened.map_err(|no| entry.source_error(Op::Open, errno(no)))?)
+        }
     };
     let source = source.map_err(|no| entry.source_error(Op::Stat, errno(no)))?;
     if source.stat.id() != decided.stat.id() {
@@ -197,17 +195,16 @@ fn open_target(
             false => Err(told((Op::Create, Cause::Errno(libc::EEXIST)))),
         };
     }
-    let (mut tries, mut pauses) = (0, 0);
+    let mut pauses = 0;
     loop {
         let made = || Target::new(at, making.mode & 0o777 & !making.omitted, at_once);
-        match post::during(Op::Create, made) {
+        match worker.opening(|| post::during(Op::Create, made)) {
             Ok(target) => {
                 if target.is_temporary() {
                     clean_up(run, entry, at);
                 }
                 return Ok((target, None));
             }
-            Err((_, Cause::Errno(no))) if worker.find_descriptors(Errno::from_raw(no), &mut tries) => {}
             Err((op, Cause::Errno(no)))
                 if run.waits_for_room(|| told((op, Cause::Errno(no))), no, &mut pauses) => {}
             Err((_, Cause::Errno(libc::EEXIST))) if is_link(at) => {
@@ -226,18 +223,12 @@ fn open_in_place(
     kind: Kind,
 ) -> Result<Option<OwnedFd>, Error> {
     let run = worker.run;
-    let mut tries = 0;
-    loop {
-        match open_there(run, entry, at, kind) {
-            Ok(file) => return Ok(Some(file)),
-            Err((_, Cause::Errno(no))) if worker.find_descriptors(Errno::from_raw(no), &mut tries) => {}
-            // It has gone since (over NFS, names may outlive files).
-            Err((_, Cause::Errno(libc::ENOENT))) => return Ok(None),
-            Err((_, Cause::Errno(_))) if run.options.force => {
-                return room::remove(worker, entry, at).map(|()| None);
-            }
-            Err((op, cause)) => return Err(entry.target_error(op, cause)),
-        }
+    match worker.opening(|| open_there(run, entry, at, kind)) {
+        Ok(file) => Ok(Some(file)),
+        // It has gone since (over NFS, names may outlive files).
+        Err((_, Cause::Errno(libc::ENOENT))) => Ok(None),
+        Err((_, Cause::Errno(_))) if run.options.force => room::remove(worker, entry, at).map(|()| None),
+        Err((op, cause)) => Err(entry.target_error(op, cause)),
     }
 }
 
@@ -258,13 +249,9 @@ fn make_over(
     }
     clean_up(run, entry, over.place.as_ref().map_or(at, Spot::at));
     let mut over = Some(over);
-    let mut tries = 0;
-    loop {
-        match Target::replacing(at, making.mode & 0o777 & !making.omitted, &mut over) {
-            Err((_, Cause::Errno(no))) if worker.find_descriptors(Errno::from_raw(no), &mut tries) => {}
-            made => return made.map(|target| (target, before)).map_err(told),
-        }
-    }
+    let mode = making.mode & 0o777 & !making.omitted;
+    let made = worker.opening(|| Target::replacing(at, mode, &mut over));
+    made.map(|target| (target, before)).map_err(told)
 }
 
 /// Removes what killed copies have left in the directory of `at`, once, where others may have been.

@@ -31,6 +31,27 @@ pub(super) enum Unit {
     Part(Arc<Parts>, usize),
 }
 
+/// A failure that may be one for want of a descriptor.
+pub(super) trait Errnoed {
+    /// where there is one
+    fn errno(&self) -> Option<Errno>;
+}
+
+impl Errnoed for Errno {
+    fn errno(&self) -> Option<Errno> {
+        Some(*self)
+    }
+}
+
+impl Errnoed for (Op, Cause) {
+    fn errno(&self) -> Option<Errno> {
+        match self.1 {
+            Cause::Errno(errno) => Some(Errno::from_raw(errno)),
+            _ => None,
+        }
+    }
+}
+
 /// How many directories a worker keeps open above the one that it is in.
 const OPEN_ABOVE: usize = 16;
 
@@ -147,9 +168,20 @@ impl<'r> Worker<'r> {
         true
     }
 
+    /// Opens something, again where it lacked a descriptor and some could be closed.
+    pub fn opening<T, E: Errnoed>(&mut self, mut open: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+        let mut tries = 0;
+        loop {
+            match open() {
+                Err(error) if error.errno().is_some_and(|no| self.find_descriptors(no, &mut tries)) => {}
+                opened => return opened,
+            }
+        }
+    }
+
     /// Closes what it can do without, where no more descriptors are to be had; whether trying again
     /// makes sense.
-    pub fn find_descriptors(&mut self, errno: Errno, tries: &mut u32) -> bool {
+    fn find_descriptors(&mut self, errno: Errno, tries: &mut u32) -> bool {
         if !matches!(errno, Errno::EMFILE | Errno::ENFILE) {
             return false;
         }
