@@ -27,7 +27,7 @@ fn keys(value: &Value) -> Vec<&str> {
 /// stand behind one.
 #[track_caller]
 fn assert_latency(latency: &Value, counted: bool) {
-    let names = "count mean_ns min_ns p50_ns p90_ns p99_ns p99_9_ns p99_99_ns p99_999_ns max_ns";
+    let names = "count mean_ns min_ns p50_ns p90_ns p99_ns p99_9_ns p99_99_ns p99_999_ns p99_9999_ns max_ns";
     let mut want: Vec<&str> = names.split(' ').collect();
     want.sort();
     let mut got = keys(latency);
@@ -63,6 +63,12 @@ fn check_report(report: &Value, engine: &str) {
     assert_latency(at(report, "latency.read"), true);
     assert_latency(at(report, "latency.write"), true);
     assert_latency(at(report, "latency.sync"), true);
+    let intervals = at(report, "intervals").as_array().unwrap();
+    let bytes: u64 = intervals.iter().map(|interval| number(interval, "bytes")).sum();
+    assert_eq!(bytes, LEN, "{report}");
+    let writes: u64 = intervals.iter().map(|interval| number(interval, "latency.write.count")).sum();
+    assert_eq!(writes, number(report, "latency.write.count"));
+    assert!(text(&intervals[0], "histograms.write").starts_with("HIST"), "{report}");
     assert!(number(report, "process.peak_rss_bytes") > 0);
     assert!(at(report, "process.user_s").is_number() && at(report, "process.system_s").is_number());
     assert_eq!(at(report, "errors"), &Value::Array(vec![]));

@@ -31,7 +31,7 @@ fn the_interval_log_is_read_by_python_as_it_was_recorded() {
         return skip("the_interval_log_is_read_by_python_as_it_was_recorded", "no python3 with hdrhistogram");
     }
     let second = Duration::from_secs(1);
-    let mut recorder = Recorder::new(Some(second));
+    let mut recorder = Recorder::new(&Kind::SERVICE, Some(second));
     for us in 1..=5_000 {
         recorder.record(Kind::Read, Duration::ZERO, us * 1_000);
         recorder.record(Kind::Write, Duration::ZERO, us * 20_000);

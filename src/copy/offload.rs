@@ -174,7 +174,7 @@ fn copy_pieces(run: &Run<'_>, pair: &Pair, done: &mut Done) -> End {
             // The source was cut, or the server doesn't mean it.
             Ok(0) => return End::Refused,
             Ok(copied) => {
-                run.ledger.record(Latency::Write, started);
+                run.ledger.record_moved(Latency::Write, started, copied);
                 run.meter.add_bytes(copied);
                 done.completed += copied;
                 done.moved += copied;

@@ -77,9 +77,9 @@ fn carry_out(flow: &Flow<'_>, state: &mut State, way: Way, edge: &Edge, transfer
     };
     flow.show(way, edge, None, true);
     let now = flow.now();
-    if matches!(result, Ok(n) if n > 0) {
+    if let Ok(n @ 1..) = result {
         let kind = if way == Way::Read { Kind::Read } else { Kind::Write };
-        flow.ledger().record_at(kind, started, now);
+        flow.ledger().record_at(kind, started, now, n.into());
     }
     if settle::settle(flow, state, edge, way, transfer, result, now) == Settled::NotReady {
         // Regular files are always ready; whatever says otherwise is asked again.

@@ -51,7 +51,7 @@ impl Ledger {
             started: Instant::now(),
             level: SharedLevel::new(marks),
             meter: Arc::clone(meter),
-            latencies: Mutex::new(Latencies { recorder: Some(Recorder::new(every)), sink }),
+            latencies: Mutex::new(Latencies { recorder: Some(Recorder::new(&Kind::SERVICE, every)), sink }),
             opened: Notify::new(),
             openings: AtomicU64::new(0),
             gate: Mutex::new(()),
@@ -76,15 +76,21 @@ impl Ledger {
 
     /// Records an operation that began at `started` and has just ended.
     pub fn record(&self, kind: Kind, started: Duration) {
-        self.record_at(kind, started, self.now());
+        self.record_at(kind, started, self.now(), 0);
     }
 
-    pub(super) fn record_at(&self, kind: Kind, started: Duration, now: Duration) {
+    /// The same of a read or write that has moved so many bytes.
+    pub fn record_moved(&self, kind: Kind, started: Duration, bytes: u64) {
+        self.record_at(kind, started, self.now(), bytes);
+    }
+
+    pub(super) fn record_at(&self, kind: Kind, started: Duration, now: Duration, bytes: u64) {
         let service_ns = now.saturating_sub(started).as_nanos() as u64;
         let mut latencies = self.latencies();
         latencies.close_intervals(now);
         let recorder = latencies.recorder.as_mut().expect("nothing is recorded once the books are closed");
         recorder.record(kind, now, service_ns);
+        recorder.moved(kind, now, bytes);
     }
 
     fn latencies(&self) -> MutexGuard<'_, Latencies> {

@@ -82,8 +82,8 @@ impl Driver<'_, '_> {
             let result = self.transfer(way, edge, transfer);
             self.flow.show(way, edge, None, true);
             let now = self.flow.now();
-            if matches!(result, Ok(n) if n > 0) {
-                self.flow.ledger().record_at(kind, started, now);
+            if let Ok(n @ 1..) = result {
+                self.flow.ledger().record_at(kind, started, now, n.into());
             }
             state = self.flow.lock();
             self.flow.cancel_if_asked(&mut state);

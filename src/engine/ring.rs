@@ -233,8 +233,8 @@ impl Driver<'_, '_> {
         };
         self.has_moved[way as usize] = true;
         let End::Edge(edge) = end else { unreachable!("only a descriptor has operations in flight") };
-        if matches!(result, Ok(n) if n > 0) {
-            self.flow.ledger().record_at(kind, started, now);
+        if let Ok(n @ 1..) = result {
+            self.flow.ledger().record_at(kind, started, now, n.into());
         }
         if settle::settle(self.flow, state, edge, way, transfer, result, now) == Settled::NotReady {
             let operation = self.ring.ready(edge.fd(transfer), way.events().bits());

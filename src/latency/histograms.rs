@@ -5,7 +5,7 @@
 
 use super::Kind;
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The longest service time that is told apart from longer ones: 24 h, in nanoseconds.
 const MAX_NS: u64 = 24 * 60 * 60 * 1_000_000_000;
@@ -23,23 +23,30 @@ pub(super) fn record(histogram: &mut Histogram<u64>, ns: u64) {
     histogram.saturating_record(ns.clamp(1, MAX_NS));
 }
 
+/// Adds the same sample `times` over.
+pub(super) fn record_times(histogram: &mut Histogram<u64>, ns: u64, times: u64) {
+    histogram.saturating_record_n(ns.clamp(1, MAX_NS), times);
+}
+
+/// A histogram for each kind that is recorded.
+pub(super) type PerKind = [Option<Histogram<u64>>; Kind::ALL.len()];
+
 /// The histograms of the kinds that have samples, in nanoseconds.
 #[derive(Debug, Default)]
-pub struct Histograms([Option<Histogram<u64>>; Kind::ALL.len()]);
+pub struct Histograms(PerKind);
 
 impl Histograms {
     /// Those of `histograms` that have samples.
-    pub(super) fn of(histograms: [Histogram<u64>; Kind::ALL.len()]) -> Histograms {
-        Histograms(histograms.map(|histogram| (!histogram.is_empty()).then_some(histogram)))
+    pub(super) fn of(histograms: PerKind) -> Histograms {
+        Histograms(histograms.map(|histogram| histogram.filter(|histogram| !histogram.is_empty())))
     }
 
     /// Takes those that have samples out of `histograms`, leaving empty ones.
-    pub(super) fn take(histograms: &mut [Histogram<u64>; Kind::ALL.len()]) -> Histograms {
-        Histograms(
-            histograms.each_mut().map(|histogram| {
-                (!histogram.is_empty()).then(|| std::mem::replace(histogram, new_histogram()))
-            }),
-        )
+    pub(super) fn take(histograms: &mut PerKind) -> Histograms {
+        Histograms(histograms.each_mut().map(|histogram| match histogram {
+            Some(full) if !full.is_empty() => histogram.replace(new_histogram()),
+            _ => None,
+        }))
     }
 
     /// The histogram of `kind` in nanoseconds, or `None` where it has no samples.
@@ -73,7 +80,8 @@ impl Histograms {
 ///
 /// What the samples cannot tell is `None`: everything where there are none, and a percentile of
 /// which less than one sample would lie above (p99 needs 100 samples, p99.9 needs 1,000).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Summary {
     /// how many samples
     pub count: u64,
@@ -93,6 +101,8 @@ pub struct Summary {
     pub p99_99_ns: Option<u64>,
     /// 99.999th percentile, of 100,000 samples or more
     pub p99_999_ns: Option<u64>,
+    /// 99.9999th percentile, of 1,000,000 samples or more
+    pub p99_9999_ns: Option<u64>,
     /// the most
     pub max_ns: Option<u64>,
 }
@@ -115,6 +125,7 @@ impl Summary {
             p99_9_ns: percentile(0.999, 1_000),
             p99_99_ns: percentile(0.9999, 10_000),
             p99_999_ns: percentile(0.99999, 100_000),
+            p99_9999_ns: percentile(0.999999, 1_000_000),
             max_ns: Some(histogram.max()),
         }
     }
@@ -125,8 +136,10 @@ mod tests {
     use super::*;
 
     fn of(values: impl IntoIterator<Item = u64>) -> Histograms {
-        let mut histograms = [(); 3].map(|()| new_histogram());
-        values.into_iter().for_each(|ns| record(&mut histograms[0], ns));
+        let mut reads = new_histogram();
+        values.into_iter().for_each(|ns| record(&mut reads, ns));
+        let mut histograms = PerKind::default();
+        histograms[Kind::Read as usize] = Some(reads);
         Histograms::of(histograms)
     }
 
@@ -152,13 +165,12 @@ mod tests {
     fn a_percentile_appears_with_the_sample_it_needs() {
         let known = |count| {
             let summary = of(1..=count).summary(Kind::Read);
-            [summary.p50_ns, summary.p90_ns, summary.p99_ns, summary.p99_9_ns, summary.p99_99_ns]
-                .iter()
-                .flatten()
-                .count()
+            let Summary { p50_ns, p90_ns, p99_ns, p99_9_ns, p99_99_ns, p99_999_ns, p99_9999_ns, .. } =
+                summary;
+            [p50_ns, p90_ns, p99_ns, p99_9_ns, p99_99_ns, p99_999_ns, p99_9999_ns].iter().flatten().count()
         };
-        let counts = [1, 2, 9, 10, 99, 100, 999, 1_000, 9_999, 10_000];
-        assert_eq!(counts.map(known), [0, 1, 1, 2, 2, 3, 3, 4, 4, 5]);
+        let counts = [1, 2, 9, 10, 99, 100, 999, 1_000, 9_999, 10_000, 100_000, 999_999, 1_000_000];
+        assert_eq!(counts.map(known), [0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 6, 6, 7]);
     }
 
     #[test]

@@ -1,15 +1,12 @@
-//! The recorder: takes every service time of a worker and keeps the whole run and the open interval.
+//! The recorder: takes every time that is measured and keeps the whole run and the open interval.
 
 use super::Kind;
-use super::histograms::{Histograms, new_histogram, record};
-use hdrhistogram::Histogram;
+use super::histograms::{Histograms, PerKind, new_histogram, record};
 use std::time::Duration;
 
-type PerKind = [Histogram<u64>; Kind::ALL.len()];
-
-/// Records service times, for the whole run and, where wanted, for one interval after another.
+/// Records times of some kinds, for the whole run and, where wanted, for one interval after another.
 ///
-/// Its memory is 0.9 MiB, twice that with intervals, all of it taken by [`Recorder::new`];
+/// Its memory is 0.3 MiB a kind, twice that with intervals, all of it taken by [`Recorder::new`];
 /// recording allocates nothing.
 #[derive(Debug)]
 pub struct Recorder {
@@ -24,6 +21,10 @@ pub struct Interval {
     pub start: Duration,
     /// how long it was
     pub length: Duration,
+    /// bytes that were read in it
+    pub read_bytes: u64,
+    /// bytes that were written in it
+    pub write_bytes: u64,
     /// what was recorded in it; empty where nothing was
     pub histograms: Histograms,
 }
@@ -33,28 +34,47 @@ struct Intervals {
     step: Duration,
     start: Duration,
     end: Duration,
+    read_bytes: u64,
+    write_bytes: u64,
     open: PerKind,
 }
 
 impl Recorder {
-    /// A recorder of the whole run and, where `interval` is given, of each stretch of that length.
+    /// A recorder of `kinds`, over the whole run and, where `interval` is given, over each stretch of
+    /// that length.
     ///
     /// # Panics
     /// Where `interval` is zero.
-    pub fn new(interval: Option<Duration>) -> Recorder {
-        Recorder { run: empty(), intervals: interval.map(Intervals::new) }
+    pub fn new(kinds: &[Kind], interval: Option<Duration>) -> Recorder {
+        Recorder { run: empty(kinds), intervals: interval.map(|step| Intervals::new(kinds, step)) }
     }
 
-    /// Adds an operation that completed at `now`, counted from the start of the run, after
-    /// `service_ns`. None is lost: 0 ns counts as 1 ns, more than 24 h as 24 h.
+    /// Adds an operation that completed at `now`, counted from the start of the run, after `ns`. None is
+    /// lost: 0 ns counts as 1 ns, more than 24 h as 24 h.
     ///
     /// An interval that has ended and was not yet taken grows by whole steps until it holds `now`,
     /// so that what an interval says of itself stays true however late it is taken.
-    pub fn record(&mut self, kind: Kind, now: Duration, service_ns: u64) {
-        record(&mut self.run[kind as usize], service_ns);
+    ///
+    /// # Panics
+    /// Where `kind` is none of those that are recorded.
+    pub fn record(&mut self, kind: Kind, now: Duration, ns: u64) {
+        const RECORDED: &str = "only what was asked for is recorded";
+        record(self.run[kind as usize].as_mut().expect(RECORDED), ns);
         if let Some(intervals) = &mut self.intervals {
             intervals.reach(now);
-            record(&mut intervals.open[kind as usize], service_ns);
+            record(intervals.open[kind as usize].as_mut().expect(RECORDED), ns);
+        }
+    }
+
+    /// Adds `bytes` that a read or a write, of which the time is recorded beside this, has moved by `now`.
+    pub fn moved(&mut self, kind: Kind, now: Duration, bytes: u64) {
+        if let Some(intervals) = &mut self.intervals {
+            intervals.reach(now);
+            match kind {
+                Kind::Read => intervals.read_bytes += bytes,
+                Kind::Write => intervals.write_bytes += bytes,
+                _ => {}
+            }
         }
     }
 
@@ -75,9 +95,10 @@ impl Recorder {
 }
 
 impl Intervals {
-    fn new(step: Duration) -> Intervals {
+    fn new(kinds: &[Kind], step: Duration) -> Intervals {
         assert!(!step.is_zero(), "an interval has a length");
-        Intervals { step, start: Duration::ZERO, end: step, open: empty() }
+        let (start, end) = (Duration::ZERO, step);
+        Intervals { step, start, end, read_bytes: 0, write_bytes: 0, open: empty(kinds) }
     }
 
     /// Lets the open interval grow by whole steps until `now` lies in it.
@@ -91,8 +112,11 @@ impl Intervals {
     }
 
     fn take(&mut self) -> Interval {
-        let length = self.end - self.start;
-        let taken = Interval { start: self.start, length, histograms: Histograms::take(&mut self.open) };
+        let (start, length) = (self.start, self.end - self.start);
+        let (read_bytes, write_bytes) = (self.read_bytes, self.write_bytes);
+        let histograms = Histograms::take(&mut self.open);
+        let taken = Interval { start, length, read_bytes, write_bytes, histograms };
+        (self.read_bytes, self.write_bytes) = (0, 0);
         self.start = self.end;
         self.end += self.step;
         taken
@@ -102,12 +126,13 @@ impl Intervals {
         let length = now.saturating_sub(self.start);
         let histograms = Histograms::of(self.open);
         let nothing = length.is_zero() && histograms.is_empty();
-        (!nothing).then_some(Interval { start: self.start, length, histograms })
+        let Intervals { start, read_bytes, write_bytes, .. } = self;
+        (!nothing).then_some(Interval { start, length, read_bytes, write_bytes, histograms })
     }
 }
 
-fn empty() -> PerKind {
-    Kind::ALL.map(|_| new_histogram())
+fn empty(kinds: &[Kind]) -> PerKind {
+    Kind::ALL.map(|kind| kinds.contains(&kind).then(new_histogram))
 }
 
 #[cfg(test)]
@@ -125,32 +150,35 @@ mod tests {
 
     #[test]
     fn without_intervals_only_the_run_is_kept() {
-        let mut recorder = Recorder::new(None);
+        let mut recorder = Recorder::new(&Kind::SERVICE, None);
         recorder.record(Kind::Write, MS(5), 1_000);
         assert!(recorder.intervals.is_none());
         assert!(recorder.take_interval(MS(60_000)).is_none());
         let (totals, last) = recorder.finish(MS(60_000));
-        assert_eq!(Kind::ALL.map(|kind| totals.summary(kind).count), [0, 1, 0]);
+        assert_eq!(Kind::SERVICE.map(|kind| totals.summary(kind).count), [0, 1, 0]);
         assert!(last.is_none());
     }
 
     #[test]
     fn intervals_follow_each_other_and_the_last_is_cut() {
-        let mut recorder = Recorder::new(Some(MS(100)));
+        let mut recorder = Recorder::new(&Kind::SERVICE, Some(MS(100)));
         recorder.record(Kind::Read, MS(0), 10);
         recorder.record(Kind::Read, MS(99), 20);
+        recorder.moved(Kind::Read, MS(99), 4096);
         assert!(recorder.take_interval(MS(99)).is_none());
-        assert_eq!(outline(&recorder.take_interval(MS(100)).unwrap()), (0, 100, 2));
+        let first = recorder.take_interval(MS(100)).unwrap();
+        assert_eq!((outline(&first), first.read_bytes, first.write_bytes), ((0, 100, 2), 4096, 0));
         recorder.record(Kind::Read, MS(100), 30);
         assert!(recorder.take_interval(MS(150)).is_none());
         let (totals, last) = recorder.finish(MS(150));
-        assert_eq!(outline(&last.unwrap()), (100, 50, 1));
+        let last = last.unwrap();
+        assert_eq!((outline(&last), last.read_bytes), ((100, 50, 1), 0));
         assert_eq!(totals.summary(Kind::Read).count, 3);
     }
 
     #[test]
     fn quiet_intervals_come_empty_one_by_one() {
-        let mut recorder = Recorder::new(Some(MS(10)));
+        let mut recorder = Recorder::new(&Kind::SERVICE, Some(MS(10)));
         let quiet: Vec<_> = std::iter::from_fn(|| recorder.take_interval(MS(35))).collect();
         assert_eq!(quiet.iter().map(outline).collect::<Vec<_>>(), [(0, 10, 0), (10, 10, 0), (20, 10, 0)]);
         assert!(quiet.iter().all(|interval| interval.histograms.is_empty()));
@@ -158,7 +186,7 @@ mod tests {
 
     #[test]
     fn an_interval_taken_late_says_how_long_it_was() {
-        let mut recorder = Recorder::new(Some(MS(10)));
+        let mut recorder = Recorder::new(&Kind::SERVICE, Some(MS(10)));
         recorder.record(Kind::Read, MS(5), 1);
         recorder.record(Kind::Read, MS(30), 1);
         assert!(recorder.take_interval(MS(39)).is_none());
@@ -167,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_run_that_ends_with_an_interval_has_no_more() {
-        let mut recorder = Recorder::new(Some(MS(10)));
+        let mut recorder = Recorder::new(&Kind::SERVICE, Some(MS(10)));
         recorder.record(Kind::Sync, MS(1), 1);
         assert!(recorder.take_interval(MS(10)).is_some());
         assert!(recorder.finish(MS(10)).1.is_none());
@@ -178,7 +206,7 @@ mod tests {
         fn every_sample_lies_in_one_interval_that_holds_its_time(
             gaps_ms in prop::collection::vec(0..50_u64, 0..40), step_ms in 1..30_u64, take_every in 1..5_usize,
         ) {
-            let mut recorder = Recorder::new(Some(MS(step_ms)));
+            let mut recorder = Recorder::new(&Kind::SERVICE, Some(MS(step_ms)));
             let (mut now, mut times, mut taken) = (Duration::ZERO, vec![], vec![]);
             for (index, gap) in gaps_ms.iter().enumerate() {
                 now += MS(*gap);

@@ -59,7 +59,7 @@ mod tests {
     use std::time::Duration;
 
     fn text_of(samples: impl IntoIterator<Item = (Kind, u64)>) -> String {
-        let mut recorder = Recorder::new(None);
+        let mut recorder = Recorder::new(&Kind::SERVICE, None);
         samples.into_iter().for_each(|(kind, ns)| recorder.record(kind, Duration::ZERO, ns));
         let mut text = Vec::new();
         write_hgrm(&mut text, &recorder.finish(Duration::ZERO).0).unwrap();

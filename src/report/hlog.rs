@@ -5,10 +5,8 @@
 //! deflated, in base64. hdrhistogram's own log writer borrows its output for life, so that it cannot
 //! be kept beside it; the line is all there is to it.
 
+use super::encoded::encode;
 use crate::latency::{Interval, Kind};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use std::io::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,7 +16,6 @@ const NS_PER_MS: f64 = 1e6;
 /// Writes the log of a run while it goes on. A run that is killed leaves whole intervals.
 pub struct HlogWriter<W: Write> {
     out: W,
-    serializer: V2DeflateSerializer,
     lines: Vec<u8>,
 }
 
@@ -37,7 +34,7 @@ impl<W: Write> HlogWriter<W> {
         );
         out.write_all(head.as_bytes())?;
         out.flush()?;
-        Ok(HlogWriter { out, serializer: V2DeflateSerializer::new(), lines: Vec::new() })
+        Ok(HlogWriter { out, lines: Vec::new() })
     }
 
     /// Writes and flushes the lines of `interval`, one for each kind that has samples.
@@ -48,8 +45,6 @@ impl<W: Write> HlogWriter<W> {
         self.lines.clear();
         for kind in Kind::ALL {
             let Some(histogram) = interval.histograms.get(kind) else { continue };
-            let mut encoded = Vec::new();
-            self.serializer.serialize(histogram, &mut encoded).map_err(io::Error::other)?;
             writeln!(
                 self.lines,
                 "Tag={},{:.3},{:.3},{:.3},{}",
@@ -57,7 +52,7 @@ impl<W: Write> HlogWriter<W> {
                 interval.start.as_secs_f64(),
                 interval.length.as_secs_f64(),
                 histogram.max() as f64 / NS_PER_MS,
-                STANDARD.encode(&encoded)
+                encode(histogram)
             )?;
         }
         self.out.write_all(&self.lines)?;
@@ -69,8 +64,7 @@ impl<W: Write> HlogWriter<W> {
 mod tests {
     use super::*;
     use crate::latency::Recorder;
-    use hdrhistogram::Histogram;
-    use hdrhistogram::serialization::Deserializer;
+    use crate::report::encoded::decode;
     use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
     use std::time::Duration;
 
@@ -99,7 +93,7 @@ mod tests {
     #[test]
     fn every_interval_reads_back_as_it_was_recorded() {
         let second = Duration::from_secs(1);
-        let mut recorder = Recorder::new(Some(second));
+        let mut recorder = Recorder::new(&Kind::SERVICE, Some(second));
         for us in 1..=500 {
             recorder.record(Kind::Read, Duration::ZERO, us * 1_000);
         }
@@ -126,9 +120,7 @@ mod tests {
             assert_eq!(line.tag().unwrap().as_str(), kind.name());
             assert_eq!((line.start_timestamp(), line.duration()), (interval.start, interval.length));
             assert!((line.max() - histogram.max() as f64 / NS_PER_MS).abs() < 0.001);
-            let encoded = STANDARD.decode(line.encoded_histogram()).unwrap();
-            let read: Histogram<u64> = Deserializer::new().deserialize(&mut encoded.as_slice()).unwrap();
-            assert_eq!(&read, histogram);
+            assert_eq!(&decode(line.encoded_histogram()).unwrap(), histogram);
         }
     }
 }

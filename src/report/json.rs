@@ -25,7 +25,7 @@ mod tests {
 
     #[test]
     fn a_run_is_the_object_that_was_promised() {
-        let mut recorder = Recorder::new(None);
+        let mut recorder = Recorder::new(&Kind::SERVICE, None);
         recorder.record(Kind::Read, Duration::ZERO, 1_000);
         recorder.record(Kind::Read, Duration::ZERO, 2_000);
         let (totals, _) = recorder.finish(Duration::from_secs(2));
@@ -53,7 +53,10 @@ mod tests {
             },
             path: Path { method: Method::Ring, source_direct: false, target_direct: true },
             resumed: None,
-            latency: Latency::from(&totals),
+            latency: Latency::service(&totals),
+            response: None,
+            admission: None,
+            intervals: Vec::new(),
             process: Process { peak_rss_bytes: 1 << 20, user_s: 0.5, system_s: 1.5 },
             verified: Some(Verified { files: 5, bytes: 6, wrong_files: 7 }),
             errors: vec![(&Error::new(Op::Write, "b", Cause::Errno(libc::ENOSPC)).at(512)).into()],
@@ -73,7 +76,7 @@ mod tests {
         assert_eq!(text.iter().filter(|&&byte| byte == b'\n').count(), 1);
 
         let none = json!({"count": 0, "mean_ns": null, "min_ns": null, "p50_ns": null, "p90_ns": null,
-            "p99_ns": null, "p99_9_ns": null, "p99_99_ns": null, "p99_999_ns": null, "max_ns": null});
+            "p99_ns": null, "p99_9_ns": null, "p99_99_ns": null, "p99_999_ns": null, "p99_9999_ns": null, "max_ns": null});
         let expected = json!({
             "schema": 1, "command": "copy", "outcome": "failed", "bytes": 4096, "files": 1,
             "directories": 2, "skipped": 3, "deleted": 4, "failures": 1, "retries": 2,
@@ -84,8 +87,10 @@ mod tests {
             "path": {"method": "ring", "source_direct": false, "target_direct": true},
             "latency": {
                 "read": {"count": 2, "mean_ns": 1500.0, "min_ns": 1000, "p50_ns": 1000, "p90_ns": null,
-                    "p99_ns": null, "p99_9_ns": null, "p99_99_ns": null, "p99_999_ns": null, "max_ns": 2000},
+                    "p99_ns": null, "p99_9_ns": null, "p99_99_ns": null, "p99_999_ns": null, "p99_9999_ns": null,
+                    "max_ns": 2000},
                 "write": none, "sync": none},
+            "intervals": [],
             "process": {"peak_rss_bytes": 1048576, "user_s": 0.5, "system_s": 1.5},
             "verified": {"files": 5, "bytes": 6, "wrong_files": 7},
             "errors": [{"path": "b", "op": "write", "offset": 512, "errno": "ENOSPC",

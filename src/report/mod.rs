@@ -3,8 +3,10 @@
 //! Knows names, units and formats. Must not know how a run was run, and opens no files: everything
 //! goes into an [`std::io::Write`] of the caller.
 
+mod encoded;
 mod hgrm;
 mod hlog;
+mod intervals;
 mod json;
 mod manifest;
 mod run;
@@ -12,6 +14,7 @@ mod table;
 
 pub use hgrm::write_hgrm;
 pub use hlog::HlogWriter;
+pub use intervals::{Interval, intervals};
 pub use json::write_json;
 pub use manifest::write_checksum;
 pub use run::{

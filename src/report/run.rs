@@ -1,11 +1,12 @@
 //! The JSON report's object. The names of its fields are a promise; where the meaning of one
 //! changes, [`SCHEMA`] does.
 
+use super::intervals::Interval;
 use crate::engine;
 use crate::error::Error;
 use crate::latency::{Histograms, Kind, Summary};
 use nix::errno::Errno;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
@@ -50,6 +51,14 @@ pub struct Run {
     pub resumed: Option<Resumed>,
     /// service times
     pub latency: Latency,
+    /// response times, of an open loop
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response: Option<Latency>,
+    /// how long operations waited to be submitted, in an open loop
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admission: Option<Summary>,
+    /// the run interval by interval
+    pub intervals: Vec<Interval>,
     /// what the process used
     pub process: Process,
     /// what was read back; only where that was asked for
@@ -147,8 +156,9 @@ pub struct Resumed {
     pub believed_files: u64,
 }
 
-/// Service times, a summary for each kind of operation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+/// Service times or response times, a summary for each kind of operation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 #[allow(missing_docs)]
 pub struct Latency {
     pub read: Summary,
@@ -237,23 +247,24 @@ impl From<&engine::Stall> for Stall {
 }
 
 impl Latency {
-    /// The summary of one kind.
-    pub fn get(&self, kind: Kind) -> &Summary {
-        match kind {
-            Kind::Read => &self.read,
-            Kind::Write => &self.write,
-            Kind::Sync => &self.sync,
-        }
+    /// The service times.
+    pub fn service(histograms: &Histograms) -> Latency {
+        Latency::of(histograms, Kind::SERVICE)
     }
-}
 
-impl From<&Histograms> for Latency {
-    fn from(histograms: &Histograms) -> Latency {
-        Latency {
-            read: histograms.summary(Kind::Read),
-            write: histograms.summary(Kind::Write),
-            sync: histograms.summary(Kind::Sync),
-        }
+    /// The response times.
+    pub fn response(histograms: &Histograms) -> Latency {
+        Latency::of(histograms, Kind::RESPONSE)
+    }
+
+    fn of(histograms: &Histograms, kinds: [Kind; 3]) -> Latency {
+        let [read, write, sync] = kinds.map(|kind| histograms.summary(kind));
+        Latency { read, write, sync }
+    }
+
+    /// Read, write and sync.
+    pub fn each(&self) -> [&Summary; 3] {
+        [&self.read, &self.write, &self.sync]
     }
 }
 

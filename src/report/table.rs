@@ -13,8 +13,7 @@ const HEADINGS: [&str; 8] = ["count", "mean", "p50", "p90", "p99", "p99.9", "p99
 /// Those of `out`.
 pub fn write_table(out: &mut impl Write, latency: &Latency) -> io::Result<()> {
     write_row(out, "latency", &HEADINGS)?;
-    for kind in Kind::ALL {
-        let summary = latency.get(kind);
+    for (kind, summary) in Kind::SERVICE.into_iter().zip(latency.each()) {
         let percentile = |ns: Option<u64>| time(ns.map(|ns| ns as f64));
         let cells = [
             summary.count.to_string(),
@@ -52,14 +51,14 @@ mod tests {
 
     #[test]
     fn the_table_shows_what_the_samples_can_tell() {
-        let mut recorder = Recorder::new(None);
+        let mut recorder = Recorder::new(&Kind::SERVICE, None);
         for us in 1..=1_000 {
             recorder.record(Kind::Read, Duration::ZERO, us * 1_000);
         }
         recorder.record(Kind::Write, Duration::ZERO, 850);
         let (totals, _) = recorder.finish(Duration::ZERO);
         let mut text = Vec::new();
-        write_table(&mut text, &Latency::from(&totals)).unwrap();
+        write_table(&mut text, &Latency::service(&totals)).unwrap();
         let expected = "\
 latency      count     mean      p50      p90      p99    p99.9   p99.99      max
 read          1000   501 us   500 us   900 us   990 us   999 us        -  1.00 ms

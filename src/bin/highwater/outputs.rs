@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use highwater::engine::IntervalSink;
 use highwater::error::{errno_of, strerror};
-use highwater::latency::Totals;
+use highwater::latency::{Timeline, Totals};
 use highwater::report::{HlogWriter, Run, write_hgrm, write_json, write_table};
 
 use crate::args::OutputOptions;
@@ -24,6 +25,7 @@ pub struct Outputs {
     hgrm: Option<Sheet>,
     hlog: Option<HlogWriter<File>>,
     manifest: Option<Sheet>,
+    timeline: Arc<Mutex<Timeline>>,
     table: bool,
 }
 
@@ -43,16 +45,26 @@ impl Outputs {
             hlog,
             // Nothing is kept back: who stops the copy has the checksums of what is complete.
             manifest: options.manifest.as_deref().map(create_unbuffered).transpose()?,
+            timeline: Arc::default(),
             table: options.latency,
         })
     }
 
     /// Where intervals go while the run lasts, where somebody wants them.
     pub fn intervals(&mut self) -> Option<(Duration, IntervalSink)> {
-        let mut hlog = self.hlog.take()?;
+        let mut hlog = self.hlog.take();
+        let timeline = self.json.is_some().then(|| Arc::clone(&self.timeline));
+        if hlog.is_none() && timeline.is_none() {
+            return None;
+        }
         let sink: IntervalSink = Box::new(move |interval| {
-            // A log that can't be written must not stop the copy; it ends early.
-            let _ = hlog.interval(interval);
+            if let Some(hlog) = &mut hlog {
+                // A log that can't be written must not stop the run; it ends early.
+                let _ = hlog.interval(interval);
+            }
+            if let Some(timeline) = &timeline {
+                timeline.lock().expect("a panic aborts").push(interval);
+            }
         });
         Some((INTERVAL, sink))
     }
@@ -60,6 +72,11 @@ impl Outputs {
     /// Where checksums go while the run lasts, where somebody wants them.
     pub fn manifest(&mut self) -> Option<Sheet> {
         self.manifest.take()
+    }
+
+    /// The intervals so far, where the report is to have them.
+    pub fn timeline(&self) -> Timeline {
+        self.timeline.lock().expect("a panic aborts").clone()
     }
 
     /// Writes the reports of a run, or tells in words why one can't be.

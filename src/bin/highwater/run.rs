@@ -101,7 +101,8 @@ fn carry_out(typed: &Copy, job: &Job, program: Program) -> ExitCode {
     let report = copy::copy(job, watch);
     let stalls = monitor.finish();
 
-    let ends = [voice.finish(), outputs.finish(&summary(&report, &stalls), &report.latency)];
+    let run = summary(&report, &stalls, &outputs.timeline());
+    let ends = [voice.finish(), outputs.finish(&run, &report.latency)];
     let mut status = status(&report, &voice, program);
     if let Some(resumed) = report.resumed.as_ref().filter(|_| !report.complete()) {
         let journal = quote(&resumed.journal);

@@ -2,13 +2,14 @@
 
 use highwater::copy::{self, Method};
 use highwater::engine::Stall;
+use highwater::latency::Timeline;
 use highwater::report::{self, Run};
 use highwater::sys::process;
 
 use crate::words;
 
-/// The run of which `report` tells, and what hung meanwhile.
-pub fn summary(report: &copy::Report, stalls: &[Stall]) -> Run {
+/// The run of which `report` tells, what hung meanwhile, and how it went interval by interval.
+pub fn summary(report: &copy::Report, stalls: &[Stall], timeline: &Timeline) -> Run {
     let used = process::usage();
     let (block_bytes, buffers) = report.ring.unwrap_or_default();
     Run {
@@ -55,7 +56,10 @@ pub fn summary(report: &copy::Report, stalls: &[Stall]) -> Run {
             believed_bytes: resumed.believed_bytes,
             believed_files: resumed.believed_files,
         }),
-        latency: report::Latency::from(&report.latency),
+        latency: report::Latency::service(&report.latency),
+        response: None,
+        admission: None,
+        intervals: report::intervals(timeline, report::Command::Copy, false),
         process: report::Process {
             peak_rss_bytes: used.peak_rss_bytes,
             user_s: used.user.as_secs_f64(),
