@@ -12,9 +12,8 @@
 //! | cold | page cache, RWF_DONTCACHE | direct | 1.37 | 0.33 |
 //! | cold | page cache | page cache | 1.23 | 1.01 |
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -122,11 +121,11 @@ pub(super) enum Origin {
 /// back.
 pub(super) fn set_up_reading_back(edge: &mut Edge, stat: &Stat) -> Result<(Side, Origin), Errno> {
     let left = sys::cache::evict(edge.file.as_fd())?;
-    let twin = open_direct(edge, stat, OFlag::O_RDONLY);
+    let direct = edge.open_direct(stat, OFlag::O_RDONLY);
     let file_system = sys::space::file_system(edge.file.as_fd()).map(|(kind, _)| kind);
     let origin = match file_system {
         // O_DIRECT means what it says.
-        _ if stat.kind == Kind::Block && twin.is_some() => Origin::Device,
+        _ if stat.kind == Kind::Block && direct.is_some() => Origin::Device,
         Ok(
             FileSystem::Ext4
             | FileSystem::Xfs
@@ -134,16 +133,13 @@ pub(super) fn set_up_reading_back(edge: &mut Edge, stat: &Stat) -> Result<(Side,
             | FileSystem::Nfs
             | FileSystem::Cifs
             | FileSystem::Ceph,
-        ) if twin.is_some() => Origin::Device,
+        ) if direct.is_some() => Origin::Device,
         Ok(FileSystem::Tmpfs) => Origin::Memory,
         _ if left == Some(0) => Origin::Device,
         _ => Origin::Cache,
     };
-    let (align, depth) = match twin {
-        Some((twin, align)) => {
-            edge.direct = Some(Arc::new(twin));
-            (align, u16::MAX)
-        }
+    let (align, depth) = match direct {
+        Some(align) => (align, u16::MAX),
         None => (1, BUFFERED_DEPTH),
     };
     Ok((Side { ordered: false, align, depth }, origin))
@@ -158,11 +154,8 @@ impl Facts<'_> {
 /// Opens what the way needs; the alignment that it asks for.
 fn set_up(edge: &mut Edge, way: Way, direct: Direct, facts: &Facts<'_>, access: OFlag) -> Result<u32, Error> {
     match way {
-        Way::Direct => match open_direct(edge, facts.stat, access) {
-            Some((twin, align)) => {
-                edge.direct = Some(Arc::new(twin));
-                Ok(align)
-            }
+        Way::Direct => match edge.open_direct(facts.stat, access) {
+            Some(align) => Ok(align),
             None if direct == Direct::Always => Err(no_direct(facts)),
             None => Ok(1),
         },
@@ -177,17 +170,6 @@ fn set_up(edge: &mut Edge, way: Way, direct: Direct, facts: &Facts<'_>, access: 
 
 fn no_direct(facts: &Facts<'_>) -> Error {
     Error::new(Op::Open, (facts.name)(), Cause::NoDirect)
-}
-
-fn open_direct(edge: &Edge, stat: &Stat, access: OFlag) -> Option<(OwnedFd, u32)> {
-    let align = match stat.kind {
-        Kind::Block => sys::device::sector_bytes(edge.file.as_fd()).ok(),
-        // A file system that reports no alignment (before Linux 6.1, or FUSE, NFS) may still take
-        // O_DIRECT; a page is enough for all of them. One that reports "none" refuses the open.
-        _ => stat.direct_align.or(Some(4096)),
-    }?;
-    let twin = sys::temporary::reopen(edge.file.as_fd(), access | OFlag::O_DIRECT).ok()?;
-    Some((twin, align))
 }
 
 fn cached(edge: &Edge, facts: &Facts<'_>) -> u64 {

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sys::uio::{pread, pwrite};
 use nix::unistd::isatty;
 
 use crate::flow::Transfer;
 use crate::sys::space::{self, FileSystem};
-use crate::sys::stat::Stat;
+use crate::sys::stat::{Kind, Stat};
+use crate::sys::{device, temporary};
 
 /// One end.
 #[derive(Debug)]
@@ -70,6 +72,20 @@ impl Edge {
     /// Finds out what a ring must know of its file system.
     pub fn look_at_file_system(&mut self) {
         self.read_by_call = matches!(space::file_system(self.file.as_fd()), Ok((FileSystem::Fuse, _)));
+    }
+
+    /// Opens the same file with O_DIRECT, too, for `access`; the alignment that it asks for, or None
+    /// where it can't be had.
+    pub fn open_direct(&mut self, stat: &Stat, access: OFlag) -> Option<u32> {
+        let align = match stat.kind {
+            Kind::Block => device::sector_bytes(self.file.as_fd()).ok(),
+            // A file system that reports no alignment (before Linux 6.1, or FUSE, NFS) may still take
+            // O_DIRECT; a page is enough for all of them. One that reports "none" refuses the open.
+            _ => stat.direct_align.or(Some(4096)),
+        }?;
+        let twin = temporary::reopen(self.file.as_fd(), access | OFlag::O_DIRECT).ok()?;
+        self.direct = Some(Arc::new(twin));
+        Some(align)
     }
 
     /// The same once more, for a flow of its own.
