@@ -93,6 +93,8 @@ pub enum Op {
     Keep,
     /// the journal of a copy that can be resumed
     Journal,
+    /// making a scratch file in the directory `path`, of `length` bytes
+    MakeScratch,
     /// setting up io_uring, its buffers or the arena
     Setup,
 }
@@ -143,6 +145,7 @@ impl Op {
             Op::Verify => "verify",
             Op::Keep => "keep",
             Op::Journal => "journal",
+            Op::MakeScratch => "make_scratch",
             Op::Setup => "setup",
         }
     }
@@ -221,6 +224,21 @@ pub enum Cause {
     InUse,
     /// A device, FIFO or socket where only a regular file can be replaced as a whole.
     NotAFile,
+    /// An existing file or a device would be written over, which nobody has permitted.
+    WouldDestroy,
+    /// It holds what is known by a signature: `other` names it (`ext4`, `gpt`).
+    HoldsSignature,
+    /// Whether it holds a known signature can't be told; `other` says why.
+    Unchecked,
+    /// Neither a file nor a directory nor a block device, of which alone something can be measured.
+    NoGround,
+    /// More of it is wanted than there is.
+    Beyond {
+        /// what is wanted, in bytes
+        wanted: u64,
+        /// what there is, in bytes
+        length: u64,
+    },
     /// A file that can't be replaced as a whole, as its other names would keep the old content.
     SeveralNames {
         /// how many it has
@@ -393,6 +411,11 @@ impl fmt::Display for Cause {
             Cause::DanglingLink => write!(out, "is a dangling symbolic link"),
             Cause::InUse => write!(out, "is mounted or in use"),
             Cause::NotAFile => write!(out, "is no regular file, which alone can be replaced as a whole"),
+            Cause::WouldDestroy => write!(out, "its data would be lost"),
+            Cause::HoldsSignature => write!(out, "holds a file system or something else of a known kind"),
+            Cause::Unchecked => write!(out, "what it holds can't be told"),
+            Cause::NoGround => write!(out, "is no file, directory or block device"),
+            Cause::Beyond { wanted, length } => write!(out, "has {length} bytes, not {wanted}"),
             Cause::SeveralNames { names } => {
                 write!(out, "has {names} names, of which the others would keep the old content")
             }

@@ -59,6 +59,13 @@ pub enum FileSystem {
     Other,
 }
 
+/// The bytes that are free for this user where `fd` is; None where the file system counts none, as
+/// some in user space don't.
+pub fn free_bytes(fd: BorrowedFd<'_>) -> Result<Option<u64>, Errno> {
+    let stat = fstatfs(fd)?;
+    Ok((stat.blocks() > 0).then(|| stat.blocks_available() as u64 * stat.block_size() as u64))
+}
+
 /// Which file system holds `fd`, and the bytes that are free there for this user.
 pub fn file_system(fd: BorrowedFd<'_>) -> Result<(FileSystem, u64), Errno> {
     let stat = fstatfs(fd)?;

@@ -93,6 +93,26 @@ pub fn error(error: &Error, program: Program) -> String {
              --remove-destination replaces this one all the same"
         ),
         Cause::InUse => format!("{path} is mounted or in use; nothing was written"),
+        Cause::WouldDestroy => format!(
+            "{path} exists, and what it holds would be written over: --destroy-data permits that, \
+             a directory gets a scratch file instead; nothing was written"
+        ),
+        Cause::HoldsSignature => format!(
+            "{path} holds {}, and is not written over even with --destroy-data: \
+             wipefs --all takes that away if it is meant; nothing was written",
+            error.other.as_deref().unwrap_or(Path::new("something")).display()
+        ),
+        Cause::Unchecked => format!(
+            "whether {path} holds a file system can't be told, so it is not written over: {}",
+            error.other.as_deref().unwrap_or(Path::new("wipefs failed")).display()
+        ),
+        Cause::NoGround => format!("{path} is neither a file nor a directory nor a block device"),
+        Cause::Beyond { length: 0, .. } => {
+            format!("{path} is empty; its directory as TARGET gets a scratch file")
+        }
+        Cause::Beyond { wanted, length } => {
+            format!("{path} has {length} bytes, fewer than --size ({wanted})")
+        }
         Cause::Map(fault) => map(fault, &path, &other),
         Cause::JournalNeeded => format!(
             "--resume finds no place for a journal beside {path}: name one that outlasts a crash by --journal FILE"
@@ -207,6 +227,10 @@ fn operation(error: &Error, path: &str, other: &str, program: Program) -> String
         Op::Verify => format!("cannot read back {path}, to which {other} was copied"),
         Op::Keep => format!("{path} is not verified: cannot keep checksums in {other}"),
         Op::Journal => format!("cannot use the journal {path}"),
+        Op::MakeScratch => match error.length {
+            Some(size) => format!("cannot make a scratch file of {} in {path}", format_bytes(size)),
+            None => format!("cannot make a scratch file in {path}"),
+        },
         Op::Setup => format!("cannot set up {}", error.path.display()),
         _ => return error.to_string(),
     };
@@ -224,6 +248,9 @@ fn place(error: &Error, program: Program) -> String {
 /// What to do about an error, where that is known.
 pub fn advice(error: &Error) -> Option<&'static str> {
     match error.errno()? {
+        libc::ENOSPC if error.op == Op::MakeScratch => {
+            Some("free some space there, or make it smaller by --size")
+        }
         libc::ENOSPC => Some("free some space there, or choose another target"),
         libc::EDQUOT => Some("the quota there is used up"),
         libc::EFBIG => Some("a file size limit (ulimit -f) or the file system's own is in the way"),
