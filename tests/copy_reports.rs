@@ -96,7 +96,7 @@ fn the_json_report_goes_into_a_file() {
 #[test]
 fn a_report_that_cannot_be_written_is_refused_before_the_work() {
     let dir = Scratch::new();
-    for option in ["--json", "--hlog", "--hgrm"] {
+    for option in ["--json", "--hlog", "--hgrm", "--csv", "--metrics", "--manifest"] {
         let outcome = copy(&dir).arg(option).arg(dir.path("no/such/report")).run();
         assert!(outcome.code.is_some_and(|code| code == 1 || code == 2), "{}", outcome.stderr);
         assert!(outcome.stderr.contains("no/such/report"), "{}", outcome.stderr);
@@ -176,6 +176,56 @@ fn the_hdr_histogram_log_has_its_head_and_an_interval_a_second_and_the_last_part
         assert!(covered >= 1.0 && covered <= outcome.elapsed.as_secs_f64() + 0.5, "{tag}: {covered}");
         assert!(of(tag).all(|interval| interval.encoded_histogram().starts_with("HIST")), "{log}");
     }
+}
+
+#[test]
+fn the_csv_has_an_interval_of_the_length_asked_for_after_another_and_adds_up() {
+    let dir = Scratch::new();
+    let options = ["--limit-rate", "8MiB/s", "--block-size", "64KiB", "--interval", "100ms"];
+    let files = ["--csv", "-", "--json"];
+    let copy = copy(&dir).args(options).args(files).arg(dir.path("json"));
+    let table = String::from_utf8(copy.run().assert_silent().stdout.clone()).unwrap();
+    let report: Value = serde_json::from_slice(&fs::read(dir.path("json")).unwrap()).unwrap();
+    let mut lines = table.lines();
+    let names: Vec<&str> = lines.next().unwrap().split(',').collect();
+    assert_eq!(names[..5], ["start_s", "length_s", "kind", "bytes", "count"]);
+    let rows: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
+    let float = |cell: &str| cell.parse::<f64>().unwrap();
+    for kind in ["read", "write", "sync"] {
+        let of: Vec<_> = rows.iter().filter(|row| row[2] == kind).collect();
+        let mut end = 0.0;
+        for (nth, row) in of.iter().enumerate() {
+            assert_eq!(row.len(), names.len());
+            assert!((float(row[0]) - end).abs() < 0.002, "{table}");
+            assert!(float(row[1]) == 0.1 || nth + 1 == of.len(), "{table}");
+            end = float(row[0]) + float(row[1]);
+        }
+        assert!((end - at(&report, "elapsed_s").as_f64().unwrap()).abs() < 0.05, "{table}");
+        let sum = |column: usize| of.iter().map(|row| row[column].parse().unwrap_or(0)).sum::<u64>();
+        assert_eq!(sum(4), number(&report, &format!("latency.{kind}.count")));
+        assert_eq!(sum(3), if kind == "sync" { 0 } else { LEN });
+    }
+    let intervals = at(&report, "intervals").as_array().unwrap();
+    assert_eq!(intervals.len() * 3, rows.len());
+    assert_eq!(at(&intervals[1], "start_s").as_f64(), Some(0.1));
+}
+
+#[test]
+fn an_interval_too_short_to_measure_is_bad_usage() {
+    let dir = Scratch::new();
+    for (length, why) in [("0", "10ms or longer"), ("9ms", "10ms or longer"), ("5", "a unit is missing")] {
+        let outcome = copy(&dir).args(["--interval", length]).run();
+        assert!(outcome.assert_code(2).stderr.contains(why), "{}", outcome.stderr);
+        assert_eq!(names(&dir.dir()), ["source"]);
+    }
+}
+
+#[test]
+fn standard_output_takes_one_report() {
+    let dir = Scratch::new();
+    let outcome = copy(&dir).args(["--metrics", "-", "--csv", "-"]).run();
+    let message = "standard output can't take both --csv - and --metrics -";
+    assert!(outcome.assert_code(2).stderr.contains(message), "{}", outcome.stderr);
 }
 
 #[test]

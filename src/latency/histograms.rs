@@ -108,6 +108,19 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// The percentiles from the median on, each with the quantile it stands for.
+    pub fn percentiles(&self) -> [(f64, Option<u64>); 7] {
+        [
+            (0.5, self.p50_ns),
+            (0.9, self.p90_ns),
+            (0.99, self.p99_ns),
+            (0.999, self.p99_9_ns),
+            (0.9999, self.p99_99_ns),
+            (0.99999, self.p99_999_ns),
+            (0.999999, self.p99_9999_ns),
+        ]
+    }
+
     /// What `histogram`, in nanoseconds, comes to.
     pub fn of(histogram: &Histogram<u64>) -> Summary {
         let count = histogram.len();

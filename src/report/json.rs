@@ -18,7 +18,7 @@ mod tests {
     use crate::error::{Cause, Error, Op};
     use crate::latency::{Kind, Recorder};
     use crate::report::{
-        Command, Flow, Latency, Method, Outcome, Path, Process, Ring, SCHEMA, Stall, Verified,
+        About, Command, Flow, Latency, Method, Outcome, Path, Process, Ring, SCHEMA, Stall, Verified,
     };
     use serde_json::{Value, json};
     use std::time::Duration;
@@ -32,6 +32,7 @@ mod tests {
         let run = Run {
             schema: SCHEMA,
             command: Command::Copy,
+            about: About { version: "1.2.3".into(), cpus: 2, ..About::default() },
             outcome: Outcome::Failed,
             bytes: 4096,
             files: 1,
@@ -68,6 +69,8 @@ mod tests {
                 start_s: 0.5,
                 length_s: 1.5,
             }],
+            cliff: None,
+            check: None,
             notes: vec!["buffers are not registered".into()],
         };
 
@@ -78,7 +81,9 @@ mod tests {
         let none = json!({"count": 0, "mean_ns": null, "min_ns": null, "p50_ns": null, "p90_ns": null,
             "p99_ns": null, "p99_9_ns": null, "p99_99_ns": null, "p99_999_ns": null, "p99_9999_ns": null, "max_ns": null});
         let expected = json!({
-            "schema": 1, "command": "copy", "outcome": "failed", "bytes": 4096, "files": 1,
+            "schema": 1, "command": "copy",
+            "about": {"version": "1.2.3", "started": "", "host": "", "kernel": "", "cpus": 2, "arguments": []},
+            "outcome": "failed", "bytes": 4096, "files": 1,
             "directories": 2, "skipped": 3, "deleted": 4, "failures": 1, "retries": 2,
             "elapsed_s": 2.0, "throughput_bytes_per_s": 2048.0,
             "ring": {"block_bytes": 1024, "buffers": 4, "registered": true},

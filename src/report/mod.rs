@@ -3,22 +3,26 @@
 //! Knows names, units and formats. Must not know how a run was run, and opens no files: everything
 //! goes into an [`std::io::Write`] of the caller.
 
+mod csv;
 mod encoded;
 mod hgrm;
 mod hlog;
 mod intervals;
 mod json;
 mod manifest;
+mod metrics;
 mod run;
 mod table;
 
+pub use csv::CsvWriter;
 pub use hgrm::write_hgrm;
 pub use hlog::HlogWriter;
 pub use intervals::{Interval, intervals};
 pub use json::write_json;
 pub use manifest::write_checksum;
+pub use metrics::write_metrics;
 pub use run::{
-    Command, Failure, Flow, Latency, Method, Outcome, Path, Process, Resumed, Ring, Run, SCHEMA, Stall,
-    Verified, throughput_bytes_per_s,
+    About, Check, Cliff, Command, Failure, Flow, Latency, Method, Outcome, Path, Process, Resumed, Ring, Run,
+    SCHEMA, Stall, Verified, throughput_bytes_per_s,
 };
 pub use table::write_table;

@@ -20,6 +20,8 @@ pub struct Run {
     pub schema: u32,
     /// which job it was
     pub command: Command,
+    /// where and when it was, and what was typed
+    pub about: About,
     /// how it ended
     pub outcome: Outcome,
     /// bytes that reached the target
@@ -68,12 +70,36 @@ pub struct Run {
     pub errors: Vec<Failure>,
     /// when nothing completed for longer than a limit, in order
     pub stalls: Vec<Stall>,
+    /// a lasting fall of throughput, where one was found
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cliff: Option<Cliff>,
+    /// what a checker found; only where there was one
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub check: Option<Check>,
     /// what the user should know and is no failure, a sentence each
     pub notes: Vec<String>,
 }
 
+/// What a report needs to be understood later, and elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct About {
+    /// of highwater
+    pub version: String,
+    /// when the run began, in UTC as RFC 3339 has it, to the second
+    pub started: String,
+    /// the name of the machine
+    pub host: String,
+    /// the kernel and its release
+    pub kernel: String,
+    /// how many processors there were for it
+    pub cpus: u64,
+    /// the command line, without the program's name, lossily where it is not UTF-8
+    pub arguments: Vec<String>,
+}
+
 /// The jobs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)]
 pub enum Command {
@@ -82,8 +108,19 @@ pub enum Command {
     Stress,
 }
 
+impl Command {
+    /// As it is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Command::Copy => "copy",
+            Command::Bench => "bench",
+            Command::Stress => "stress",
+        }
+    }
+}
+
 /// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// everything that was asked is done
@@ -95,7 +132,8 @@ pub enum Outcome {
 }
 
 /// The ring of buffers.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Ring {
     /// bytes of one buffer
     pub block_bytes: u64,
@@ -106,7 +144,8 @@ pub struct Ring {
 }
 
 /// The marks, and what happened at them.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Flow {
     /// the high-water mark, in bytes
     pub high_water_bytes: u64,
@@ -167,7 +206,8 @@ pub struct Latency {
 }
 
 /// What the process used.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Process {
     /// the most resident memory, in bytes
     pub peak_rss_bytes: u64,
@@ -231,6 +271,41 @@ pub struct Stall {
     pub start_s: f64,
     /// how long it took, in seconds, to a tenth
     pub length_s: f64,
+}
+
+/// A lasting fall of throughput.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cliff {
+    /// when it came, in seconds from the start of the run
+    pub at_s: f64,
+    /// after so many bytes
+    pub after_bytes: u64,
+    /// median before it
+    pub before_bytes_per_s: f64,
+    /// median from then on
+    pub after_bytes_per_s: f64,
+}
+
+/// What became of the blocks that were written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Check {
+    /// how many were checked
+    pub blocks: u64,
+    /// hold what was written last
+    pub good: u64,
+    /// hold what was there before anything was written
+    pub lost: u64,
+    /// hold what an earlier write wrote
+    pub stale: u64,
+    /// hold parts of two writes
+    pub torn: u64,
+    /// hold what was written to another place
+    pub misdirected: u64,
+    /// hold anything else
+    pub corrupt: u64,
+    /// could not be read
+    pub unreadable: u64,
 }
 
 impl From<&engine::Stall> for Stall {

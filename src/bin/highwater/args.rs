@@ -2,7 +2,7 @@
 
 pub mod copy;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -89,12 +89,41 @@ pub struct OutputOptions {
     /// Show how long reads, writes and syncs took
     #[arg(long)]
     pub latency: bool,
-    /// Write a HdrHistogram interval log, an interval a second
+    /// How long an interval of the outputs is, 10ms or longer [default: 1s]
+    #[arg(long, value_name = "TIME", value_parser = parse_interval)]
+    pub interval: Option<Duration>,
+    /// Write a HdrHistogram interval log while it runs
     #[arg(long, value_name = "FILE")]
     pub hlog: Option<PathBuf>,
     /// Write HdrHistogram's percentile distributions
     #[arg(long, value_name = "FILE")]
     pub hgrm: Option<PathBuf>,
+    /// Write the intervals as comma-separated values while it runs
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Write metrics in OpenMetrics' text format, for Prometheus
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
+}
+
+impl OutputOptions {
+    /// Every option that names a file, and the file.
+    fn files(&self) -> [(&'static str, &Option<PathBuf>); 6] {
+        [
+            ("--json", &self.json),
+            ("--manifest", &self.manifest),
+            ("--hlog", &self.hlog),
+            ("--hgrm", &self.hgrm),
+            ("--csv", &self.csv),
+            ("--metrics", &self.metrics),
+        ]
+    }
+
+    /// The options whose file is standard output.
+    pub fn on_standard_output(&self) -> impl Iterator<Item = &'static str> {
+        let is_standard = |file: &Option<PathBuf>| file.as_deref() == Some(Path::new("-"));
+        self.files().into_iter().filter_map(move |(option, file)| is_standard(file).then_some(option))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -116,6 +145,17 @@ pub enum Engine {
 pub enum Mark {
     Auto,
     Bytes(u64),
+}
+
+/// An interval takes some 0.1 ms to close: shorter ones would measure themselves.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(length) if length < SHORTEST_INTERVAL => Err("must be 10ms or longer".to_owned()),
+        Ok(length) => Ok(length),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn parse_mark(text: &str) -> Result<Mark, highwater::units::UnitError> {

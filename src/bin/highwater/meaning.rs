@@ -4,7 +4,7 @@ mod backup;
 mod files;
 
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use highwater::copy::{Direct, Job, Name, Options, Reflink, Sync, TargetIs};
 use highwater::engine::{Choice, Typed};
@@ -112,13 +112,8 @@ pub fn copy(
 
 /// Of all that can go to standard output, only one may.
 fn one_on_standard_output(target: &Name, output: &OutputOptions) -> Result<(), Usage> {
-    let is_standard = |file: &Option<PathBuf>| file.as_deref() == Some(Path::new("-"));
-    let takers = [
-        (*target == Name::Standard, "the copy"),
-        (is_standard(&output.json), "--json -"),
-        (is_standard(&output.manifest), "--manifest -"),
-    ];
-    let mut takers = takers.into_iter().filter_map(|(takes, what)| takes.then_some(what));
+    let copy = (*target == Name::Standard).then(|| "the copy".to_owned());
+    let mut takers = copy.into_iter().chain(output.on_standard_output().map(|option| format!("{option} -")));
     match (takers.next(), takers.next()) {
         (Some(one), Some(other)) => {
             Err(Usage::new(format!("standard output can't take both {one} and {other}")))

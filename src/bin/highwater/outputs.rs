@@ -9,11 +9,12 @@ use std::time::{Duration, SystemTime};
 use highwater::engine::IntervalSink;
 use highwater::error::{errno_of, strerror};
 use highwater::latency::{Timeline, Totals};
-use highwater::report::{HlogWriter, Run, write_hgrm, write_json, write_table};
+use highwater::report::{CsvWriter, HlogWriter, Run, write_hgrm, write_json, write_metrics, write_table};
 
 use crate::args::OutputOptions;
 use crate::quote::quote;
 
+/// How long an interval is unless that was typed.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// An output and what it is called.
@@ -23,7 +24,10 @@ pub type Sheet = (PathBuf, Box<dyn Write + Send>);
 pub struct Outputs {
     json: Option<Sheet>,
     hgrm: Option<Sheet>,
-    hlog: Option<HlogWriter<File>>,
+    hlog: Option<HlogWriter<Box<dyn Write + Send>>>,
+    csv: Option<CsvWriter<Box<dyn Write + Send>>>,
+    metrics: Option<Sheet>,
+    interval: Duration,
     manifest: Option<Sheet>,
     timeline: Arc<Mutex<Timeline>>,
     table: bool,
@@ -32,17 +36,15 @@ pub struct Outputs {
 impl Outputs {
     /// Opens them all, or tells in words why one can't be.
     pub fn open(options: &OutputOptions) -> Result<Outputs, String> {
-        let hlog = match &options.hlog {
-            None => None,
-            Some(path) => {
-                let file = File::create(path).and_then(|file| HlogWriter::new(file, SystemTime::now()));
-                Some(file.map_err(|error| failed(path, &error))?)
-            }
-        };
+        let hlog = begin(options.hlog.as_deref(), |out| HlogWriter::new(out, SystemTime::now()))?;
+        let csv = begin(options.csv.as_deref(), CsvWriter::new)?;
         Ok(Outputs {
             json: options.json.as_deref().map(create).transpose()?,
             hgrm: options.hgrm.as_deref().map(create).transpose()?,
+            metrics: options.metrics.as_deref().map(create).transpose()?,
             hlog,
+            csv,
+            interval: options.interval.unwrap_or(INTERVAL),
             // Nothing is kept back: who stops the copy has the checksums of what is complete.
             manifest: options.manifest.as_deref().map(create_unbuffered).transpose()?,
             timeline: Arc::default(),
@@ -52,9 +54,9 @@ impl Outputs {
 
     /// Where intervals go while the run lasts, where somebody wants them.
     pub fn intervals(&mut self) -> Option<(Duration, IntervalSink)> {
-        let mut hlog = self.hlog.take();
+        let (mut hlog, mut csv) = (self.hlog.take(), self.csv.take());
         let timeline = self.json.is_some().then(|| Arc::clone(&self.timeline));
-        if hlog.is_none() && timeline.is_none() {
+        if hlog.is_none() && csv.is_none() && timeline.is_none() {
             return None;
         }
         let sink: IntervalSink = Box::new(move |interval| {
@@ -62,11 +64,14 @@ impl Outputs {
                 // A log that can't be written must not stop the run; it ends early.
                 let _ = hlog.interval(interval);
             }
+            if let Some(csv) = &mut csv {
+                let _ = csv.interval(interval);
+            }
             if let Some(timeline) = &timeline {
                 timeline.lock().expect("a panic aborts").push(interval);
             }
         });
-        Some((INTERVAL, sink))
+        Some((self.interval, sink))
     }
 
     /// Where checksums go while the run lasts, where somebody wants them.
@@ -81,20 +86,34 @@ impl Outputs {
 
     /// Writes the reports of a run, or tells in words why one can't be.
     pub fn finish(self, run: &Run, latency: &Totals) -> Result<(), String> {
-        if let Some((path, mut out)) = self.json {
-            write_json(&mut out, run).and_then(|()| out.flush()).map_err(|error| failed(&path, &error))?;
-        }
-        if let Some((path, mut out)) = self.hgrm {
-            write_hgrm(&mut out, latency)
-                .and_then(|()| out.flush())
-                .map_err(|error| failed(&path, &error))?;
-        }
+        write(self.json, |out| write_json(out, run))?;
+        write(self.hgrm, |out| write_hgrm(out, latency))?;
+        write(self.metrics, |out| write_metrics(out, run))?;
         if self.table {
             let standard_error = Path::new("standard error");
             write_table(&mut io::stderr(), &run.latency).map_err(|error| failed(standard_error, &error))?;
         }
         Ok(())
     }
+}
+
+/// What is written while the run lasts, begun.
+fn begin<T>(
+    path: Option<&Path>,
+    begin: impl FnOnce(Box<dyn Write + Send>) -> io::Result<T>,
+) -> Result<Option<T>, String> {
+    let Some(path) = path else { return Ok(None) };
+    let (path, out) = create_unbuffered(path)?;
+    begin(out).map(Some).map_err(|error| failed(&path, &error))
+}
+
+/// What is written once the run has ended.
+fn write(
+    sheet: Option<Sheet>,
+    write: impl FnOnce(&mut Box<dyn Write + Send>) -> io::Result<()>,
+) -> Result<(), String> {
+    let Some((path, mut out)) = sheet else { return Ok(()) };
+    write(&mut out).and_then(|()| out.flush()).map_err(|error| failed(&path, &error))
 }
 
 fn create(path: &Path) -> Result<Sheet, String> {

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,8 +83,7 @@ fn carry_out(typed: &Copy, job: &Job, program: Program) -> ExitCode {
         quiet: output.quiet,
         verbose: job.options.verbose,
         dry_run: job.options.dry_run,
-        output_taken: job.target == Name::Standard
-            || [&output.json, &output.manifest].iter().any(|file| file.as_deref() == Some(Path::new("-"))),
+        output_taken: job.target == Name::Standard || output.on_standard_output().next().is_some(),
     };
     let voice = Arc::new(Voice::new(manner, display.clone(), outputs.manifest()));
     let meter = Arc::new(Meter::default());

@@ -1,10 +1,15 @@
 //! A finished copy as reports show it.
 
+use std::ffi::OsStr;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
 use highwater::copy::{self, Method};
 use highwater::engine::Stall;
 use highwater::latency::Timeline;
 use highwater::report::{self, Run};
 use highwater::sys::process;
+use nix::sys::utsname::uname;
 
 use crate::words;
 
@@ -15,6 +20,7 @@ pub fn summary(report: &copy::Report, stalls: &[Stall], timeline: &Timeline) -> 
     Run {
         schema: report::SCHEMA,
         command: report::Command::Copy,
+        about: about(report.elapsed),
         outcome: match (report.interrupted, report.complete()) {
             (true, _) => report::Outcome::Interrupted,
             (false, true) => report::Outcome::Ok,
@@ -72,6 +78,28 @@ pub fn summary(report: &copy::Report, stalls: &[Stall], timeline: &Timeline) -> 
         }),
         errors: report.errors.iter().map(report::Failure::from).collect(),
         stalls: stalls.iter().map(report::Stall::from).collect(),
+        cliff: None,
+        check: None,
         notes: report.warnings.iter().map(words::warning).collect(),
+    }
+}
+
+/// Where and when a run was that ends now and took so long, and what was typed.
+pub fn about(elapsed: Duration) -> report::About {
+    let started = SystemTime::now().checked_sub(elapsed).unwrap_or(SystemTime::UNIX_EPOCH);
+    let system = uname().ok();
+    let text = |part: Option<&OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+    let system = system.as_ref();
+    report::About {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started: humantime::format_rfc3339_seconds(started).to_string(),
+        host: text(system.map(|system| system.nodename())),
+        kernel: format!(
+            "{} {}",
+            text(system.map(|system| system.sysname())),
+            text(system.map(|system| system.release()))
+        ),
+        cpus: thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64),
+        arguments: std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect(),
     }
 }
