@@ -11,6 +11,7 @@
 //! | `src/bin/highwater/` | what was typed, what is shown, which exit code | how bytes move |
 //! | [`report`] | a finished run as text, JSON, HdrHistogram logs | how it was run |
 //! | [`copy`] | copies of files, devices, pipes and trees: what each name becomes, and by which worker | options as typed, io_uring |
+//! | [`stress`] | what a target makes of long writing: the pattern, its checker, when it slowed down | options as typed, io_uring |
 //! | [`scratch`] | ground to measure on, and what must not be written to | what is written there, options as typed |
 //! | [`stream`] | the engine as a pair of streams for programmers | files' names |
 //! | [`engine`] | driving pumps between two edges, many under one mark; draining, sync, cancelling, what hangs | what the bytes are for |
@@ -41,5 +42,6 @@ pub mod report;
 pub mod ring;
 pub mod scratch;
 pub mod stream;
+pub mod stress;
 pub mod sys;
 pub mod units;
