@@ -50,6 +50,33 @@ pub enum UnitError {
     },
 }
 
+impl UnitError {
+    /// The same of a text that begins behind so many characters of a longer one.
+    pub fn behind(mut self, characters: usize) -> UnitError {
+        match &mut self {
+            UnitError::Empty => return UnitError::NoDigit { at: 1 + characters },
+            UnitError::NoDigit { at }
+            | UnitError::NoUnit { at }
+            | UnitError::UnknownUnit { at, .. }
+            | UnitError::FractionOfByte { at }
+            | UnitError::TooLarge { at } => *at += characters,
+        }
+        self
+    }
+
+    /// The character that it is about.
+    pub fn at(&self) -> usize {
+        match self {
+            UnitError::Empty => 1,
+            UnitError::NoDigit { at }
+            | UnitError::NoUnit { at }
+            | UnitError::UnknownUnit { at, .. }
+            | UnitError::FractionOfByte { at }
+            | UnitError::TooLarge { at } => *at,
+        }
+    }
+}
+
 /// Bytes from a size as GNU means it: `4096`, `64K`, `1.5 MiB` (powers of 1024), `1MB` (powers of
 /// 1000), `12B`. A fraction is cut to whole bytes.
 ///

@@ -17,6 +17,7 @@ pub mod patience;
 mod pump;
 mod shape;
 mod shared;
+pub mod simulate;
 mod slot;
 mod steps;
 
