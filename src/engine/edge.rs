@@ -14,6 +14,9 @@ use crate::sys::space::{self, FileSystem};
 use crate::sys::stat::{Kind, Stat};
 use crate::sys::{device, temporary};
 
+use super::settle::Way;
+use super::simulated::Simulated;
+
 /// One end.
 #[derive(Debug)]
 pub enum End {
@@ -47,6 +50,8 @@ pub struct Edge {
     pub preallocate: bool,
     /// RWF_ bits for operations through the page cache; cleared once they are refused
     pub flags: AtomicI32,
+    /// a device that does not exist stands before it
+    pub simulated: Option<Arc<Simulated>>,
 }
 
 impl Edge {
@@ -56,17 +61,17 @@ impl Edge {
         let may_block = isatty(&file).unwrap_or(false) || (stat.kind.is_stream() && !stat.is_memory_device());
         let read_by_call = matches!(space::file_system(file.as_fd()), Ok((FileSystem::Fuse, _)));
         let (file, flags) = (Arc::new(file), AtomicI32::new(0));
-        let (direct, has_holes, preallocate) = (None, false, false);
-        Edge { file, direct, base, may_block, read_by_call, has_holes, preallocate, flags }
+        let (direct, has_holes, preallocate, simulated) = (None, false, false, None);
+        Edge { file, direct, base, may_block, read_by_call, has_holes, preallocate, flags, simulated }
     }
 
     /// A regular file used from its start on, by calls; a ring wants [`Edge::look_at_file_system`],
     /// too.
     pub fn of_file(file: OwnedFd) -> Edge {
         let (file, flags) = (Arc::new(file), AtomicI32::new(0));
-        let (direct, has_holes, preallocate) = (None, false, false);
+        let (direct, has_holes, preallocate, simulated) = (None, false, false, None);
         let (base, may_block, read_by_call) = (Some(0), false, false);
-        Edge { file, direct, base, may_block, read_by_call, has_holes, preallocate, flags }
+        Edge { file, direct, base, may_block, read_by_call, has_holes, preallocate, flags, simulated }
     }
 
     /// Finds out what a ring must know of its file system.
@@ -91,9 +96,9 @@ impl Edge {
     /// The same once more, for a flow of its own.
     pub fn share(&self) -> Edge {
         let flags = AtomicI32::new(self.flags.load(Ordering::Relaxed));
-        let (file, direct) = (Arc::clone(&self.file), self.direct.clone());
+        let (file, direct, simulated) = (Arc::clone(&self.file), self.direct.clone(), self.simulated.clone());
         let Edge { base, may_block, read_by_call, has_holes, preallocate, .. } = *self;
-        Edge { file, direct, base, may_block, read_by_call, has_holes, preallocate, flags }
+        Edge { file, direct, base, may_block, read_by_call, has_holes, preallocate, flags, simulated }
     }
 
     /// Closes it, and hears what close(2) has to say. No operation may be in flight.
@@ -104,6 +109,11 @@ impl Edge {
         };
         let direct = self.direct.map_or(Ok(()), close);
         close(self.file).and(direct)
+    }
+
+    /// fsync(2).
+    pub fn sync(&self) -> Result<(), Errno> {
+        Simulated::sync(self.simulated.as_deref(), || nix::unistd::fsync(self.file.as_fd()))
     }
 
     pub(super) fn fd(&self, transfer: Transfer) -> &Arc<OwnedFd> {
@@ -131,6 +141,22 @@ impl Edge {
             Some(offset) => pwrite(self.fd(transfer), bytes, offset as i64),
             None => nix::unistd::write(self.fd(transfer), bytes),
         }
+    }
+
+    /// Carries a transfer out by `call`, which is told how many bytes to move; not before the device
+    /// before it is ready, where there is one.
+    pub(super) fn serve(
+        &self,
+        way: Way,
+        transfer: Transfer,
+        call: impl FnOnce(u32) -> Result<usize, Errno>,
+    ) -> Result<u32, i32> {
+        let called = |len| call(len).map(|n| n as u32).map_err(|errno| errno as i32);
+        let Some(simulated) = &self.simulated else { return called(transfer.len) };
+        let service = simulated.begin_transfer(way, transfer, self.base.unwrap_or(0));
+        let result = service.outcome.and_then(called);
+        service.wait();
+        result
     }
 
     pub(super) fn flags(&self, transfer: Transfer) -> i32 {

@@ -68,12 +68,13 @@ fn carry_out(flow: &Flow<'_>, state: &mut State, way: Way, edge: &Edge, transfer
     flow.show(way, edge, Some(transfer.offset), true);
     let result = {
         let mut buffer = flow.arena().buffer(transfer.slot);
-        let bytes = &mut buffer[transfer.at as usize..][..transfer.len as usize];
-        let moved = match way {
-            Way::Read => edge.read(transfer, bytes),
-            Way::Write => edge.write(transfer, bytes),
-        };
-        moved.map(|n| n as u32).map_err(|errno| errno as i32)
+        edge.serve(way, transfer, |len| {
+            let bytes = &mut buffer[transfer.at as usize..][..len as usize];
+            match way {
+                Way::Read => edge.read(transfer, bytes),
+                Way::Write => edge.write(transfer, bytes),
+            }
+        })
     };
     flow.show(way, edge, None, true);
     let now = flow.now();

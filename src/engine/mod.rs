@@ -16,6 +16,7 @@ mod plain;
 pub mod post;
 mod ring;
 mod settle;
+mod simulated;
 mod size;
 mod stalls;
 
@@ -28,6 +29,7 @@ pub use flow::{Finished, Flow, Follower, Hitch};
 pub use ledger::{Books, IntervalSink, Ledger};
 pub use meter::{Meter, Seen};
 pub use settle::error_of;
+pub use simulated::{Service, Simulated, Simulator};
 pub use size::{Size, Typed};
 pub use stalls::{News, Stall, Stalls};
 

@@ -122,14 +122,15 @@ impl Driver<'_, '_> {
 
     fn transfer(&self, way: Way, edge: &Edge, transfer: Transfer) -> Result<u32, i32> {
         let mut buffer = self.flow.arena().buffer(transfer.slot);
-        let bytes = &mut buffer[transfer.at as usize..][..transfer.len as usize];
         let stream = edge.fd(transfer).as_fd();
-        let moved = match way {
-            Way::Read if edge.may_block => sys::stream::read(stream, bytes, self.flow.cancel()),
-            Way::Write if edge.may_block => sys::stream::write(stream, bytes, self.flow.cancel()),
-            Way::Read => edge.read(transfer, bytes),
-            Way::Write => edge.write(transfer, bytes),
-        };
-        moved.map(|n| n as u32).map_err(|errno| errno as i32)
+        edge.serve(way, transfer, |len| {
+            let bytes = &mut buffer[transfer.at as usize..][..len as usize];
+            match way {
+                Way::Read if edge.may_block => sys::stream::read(stream, bytes, self.flow.cancel()),
+                Way::Write if edge.may_block => sys::stream::write(stream, bytes, self.flow.cancel()),
+                Way::Read => edge.read(transfer, bytes),
+                Way::Write => edge.write(transfer, bytes),
+            }
+        })
     }
 }

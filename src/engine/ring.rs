@@ -4,7 +4,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::futures::Notified;
 
@@ -61,6 +61,10 @@ struct Running {
     transfer: Transfer,
     started: Duration,
     operation: InFlight,
+    /// a simulated device does not let it complete before
+    due: Option<Instant>,
+    /// it has completed in truth, and `operation` is until then
+    held: Option<Done>,
 }
 
 struct Driver<'a, 'd> {
@@ -113,19 +117,43 @@ impl Driver<'_, '_> {
         let mut buffer = self.flow.arena().buffer(transfer.slot);
         let started = self.flow.now();
         if way == Way::Read && edge.read_by_call {
-            let bytes = &mut buffer[transfer.at as usize..][..transfer.len as usize];
             self.flow.show(way, edge, Some(transfer.offset), true);
-            let result = edge.read(transfer, bytes).map(|n| n as u32).map_err(|errno| errno as i32);
+            let result = edge.serve(way, transfer, |len| {
+                edge.read(transfer, &mut buffer[transfer.at as usize..][..len as usize])
+            });
             let done = Done { result, buffer: Some(buffer) };
             return self.completed.push((What::Transfer(way), transfer, started, done));
         }
-        let part = (transfer.at, transfer.len);
+        let service = edge
+            .simulated
+            .as_ref()
+            .map(|simulated| simulated.begin_transfer(way, transfer, edge.base.unwrap_or(0)));
+        let due = service.map(|service| service.due);
+        let len = match service.map_or(Ok(transfer.len), |service| service.outcome) {
+            Ok(len) => len,
+            Err(errno) => {
+                let done = Done { result: Err(errno), buffer: Some(buffer) };
+                let Some(due) = due.filter(|due| *due > Instant::now()) else {
+                    return self.completed.push((What::Transfer(way), transfer, started, done));
+                };
+                let (what, operation, held) = (What::Transfer(way), self.ring.at(due), Some(done));
+                return self.running.push(Running { what, transfer, started, operation, due: None, held });
+            }
+        };
+        let part = (transfer.at, len);
         let (fd, offset, flags) = (edge.fd(transfer), edge.offset(transfer), edge.flags(transfer));
         let operation = match way {
             Way::Read => self.ring.read(fd, buffer, part, offset, flags),
             Way::Write => self.ring.write(fd, buffer, part, offset, flags),
         };
-        self.running.push(Running { what: What::Transfer(way), transfer, started, operation });
+        self.running.push(Running {
+            what: What::Transfer(way),
+            transfer,
+            started,
+            operation,
+            due,
+            held: None,
+        });
     }
 
     /// Shows whoever watches what is in flight, and that something has moved.
@@ -194,8 +222,14 @@ impl Driver<'_, '_> {
             match Pin::new(&mut self.running[nth].operation).poll(context) {
                 Poll::Pending => nth += 1,
                 Poll::Ready(done) => {
-                    let Running { what, transfer, started, .. } = self.running.remove(nth);
-                    self.completed.push((what, transfer, started, done));
+                    let running = &mut self.running[nth];
+                    if let Some(due) = running.due.take().filter(|due| *due > Instant::now()) {
+                        running.held = Some(done);
+                        running.operation = self.ring.at(due);
+                        continue;
+                    }
+                    let Running { what, transfer, started, held, .. } = self.running.remove(nth);
+                    self.completed.push((what, transfer, started, held.unwrap_or(done)));
                 }
             }
         }
@@ -238,7 +272,8 @@ impl Driver<'_, '_> {
         }
         if settle::settle(self.flow, state, edge, way, transfer, result, now) == Settled::NotReady {
             let operation = self.ring.ready(edge.fd(transfer), way.events().bits());
-            self.running.push(Running { what: What::Readiness, transfer, started, operation });
+            let (what, due, held) = (What::Readiness, None, None);
+            self.running.push(Running { what, transfer, started, operation, due, held });
         }
     }
 }

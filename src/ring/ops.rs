@@ -9,8 +9,10 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use io_uring::{cqueue, opcode, squeue, types};
+use nix::time::{ClockId, clock_gettime};
 use tokio_uring::{InFlightOneshot, OneshotOutputTransform, UnsubmittedOneshot};
 
 use super::arena::Buffer;
@@ -21,7 +23,8 @@ const OWN_POSITION: u64 = u64::MAX;
 
 /// What an operation owns until it completes.
 struct Held {
-    _fd: Arc<OwnedFd>,
+    _fd: Option<Arc<OwnedFd>>,
+    _time: Option<Box<types::Timespec>>,
     buffer: Option<Buffer>,
 }
 
@@ -61,7 +64,7 @@ impl Future for InFlight {
 }
 
 fn submit(fd: &Arc<OwnedFd>, buffer: Option<Buffer>, entry: squeue::Entry) -> InFlight {
-    let held = Held { _fd: Arc::clone(fd), buffer };
+    let held = Held { _fd: Some(Arc::clone(fd)), _time: None, buffer };
     InFlight(UnsubmittedOneshot::new(held, Unwrap, entry).submit())
 }
 
@@ -114,6 +117,17 @@ impl Ring {
     pub fn ready(&self, fd: &Arc<OwnedFd>, events: i16) -> InFlight {
         let events = u32::from(events as u16);
         submit(fd, None, opcode::PollAdd::new(types::Fd(fd.as_raw_fd()), events).build())
+    }
+
+    /// TIMEOUT: completes at this time, with ETIME.
+    pub fn at(&self, time: Instant) -> InFlight {
+        // An Instant is a time of this clock, but does not say which.
+        let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("the clock is always there");
+        let time = Duration::from(now) + time.saturating_duration_since(Instant::now());
+        let time = Box::new(types::Timespec::from(time));
+        let entry = opcode::Timeout::new(&*time).flags(types::TimeoutFlags::ABS).build();
+        let held = Held { _fd: None, _time: Some(time), buffer: None };
+        InFlight(UnsubmittedOneshot::new(held, Unwrap, entry).submit())
     }
 
     /// ASYNC_CANCEL of everything in flight on `fd` (Linux 5.19; EINVAL before). What is withdrawn
