@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
-use crate::engine::{Ledger, post};
+use crate::engine::{Edge, Ledger, Simulator, post};
 use crate::error::{Cause, Error, Op};
 use crate::latency::Kind as Latency;
 use crate::sys;
@@ -46,6 +46,8 @@ pub(super) struct Durable {
     file_systems: Mutex<HashMap<(u32, u32), How>>,
     /// directories in which operands got their names, relative to the base
     named_in: Mutex<BTreeSet<OsString>>,
+    /// a device that does not exist stands before the target
+    simulator: Option<Arc<Simulator>>,
 }
 
 enum How {
@@ -55,7 +57,7 @@ enum How {
 }
 
 impl Durable {
-    pub fn new(job: &Job) -> Durable {
+    pub fn new(job: &Job, simulator: Option<Arc<Simulator>>) -> Durable {
         Durable {
             sync: job.options.sync,
             atomic: job.options.atomic,
@@ -63,6 +65,7 @@ impl Durable {
             checkpoints: job.options.resume,
             file_systems: Mutex::default(),
             named_in: Mutex::default(),
+            simulator,
         }
     }
 
@@ -97,7 +100,7 @@ impl Durable {
         };
         // Workers ask meanwhile.
         let whole: Vec<_> = self.lock().values().filter_map(whole).collect();
-        sync_whole(&whole, ledger)
+        self.sync_whole(&whole, ledger)
     }
 
     /// Whether names and files on `device` are synced by themselves.
@@ -130,9 +133,8 @@ impl Durable {
     }
 
     /// fsync(2) of a file.
-    pub fn sync_file(&self, file: &Arc<OwnedFd>, ledger: &Ledger) -> Step<()> {
-        sync(ledger, || post::during(Op::Sync, || nix::unistd::fsync(file.as_fd())))
-            .map_err(|cause| (Op::Sync, cause))
+    pub fn sync_file(&self, edge: &Edge, ledger: &Ledger) -> Step<()> {
+        sync(ledger, || post::during(Op::Sync, || edge.sync())).map_err(|cause| (Op::Sync, cause))
     }
 
     /// The same of a regular file that was opened with O_PATH.
@@ -140,19 +142,19 @@ impl Durable {
         let open = |access| sys::temporary::reopen(handle, access | OFlag::O_NONBLOCK);
         let opened = open(OFlag::O_RDONLY).or_else(|_| open(OFlag::O_WRONLY));
         let opened = opened.map_err(|errno| (Op::Sync, Cause::Errno(errno as i32)))?;
-        sync(ledger, || post::during(Op::Sync, || nix::unistd::fsync(&opened)))
+        sync(ledger, || post::during(Op::Sync, || self.call(|| nix::unistd::fsync(&opened))))
             .map_err(|cause| (Op::Sync, cause))
     }
 
     /// fsync(2) of the directory that holds `at`.
     pub fn sync_directory_of(&self, at: At<'_>, ledger: &Ledger) -> Step<()> {
-        sync_directory(at.directory, parent_of(at.name), ledger).map_err(|cause| (Op::Sync, cause))
+        self.sync_directory(at.directory, parent_of(at.name), ledger).map_err(|cause| (Op::Sync, cause))
     }
 
     /// fsync(2) of a directory that is complete, where that is done one by one.
     pub fn directory(&self, place: BorrowedFd<'_>, device: (u32, u32), ledger: &Ledger) -> Step<()> {
         match self.is_by_file(device) {
-            true => sync_directory(place, OsStr::new("."), ledger),
+            true => self.sync_directory(place, OsStr::new("."), ledger),
             false => Ok(()),
         }
         .map_err(|cause| (Op::Sync, cause))
@@ -176,7 +178,7 @@ impl Durable {
                 Ok(stat) => self.is_by_file(stat.device),
                 Err(_) => true,
             };
-            if by_file && let Err(cause) = sync_directory(base.as_fd(), &path, ledger) {
+            if by_file && let Err(cause) = self.sync_directory(base.as_fd(), &path, ledger) {
                 let shown = if path == "." && *shown != *"" { shown.to_owned() } else { shown.join(&path) };
                 errors.push(Error::new(Op::Sync, shown, cause));
             }
@@ -186,34 +188,48 @@ impl Durable {
         }
         errors
     }
-}
 
-/// syncfs(2) of each.
-fn sync_whole(file_systems: &[(Arc<OwnedFd>, PathBuf)], ledger: &Ledger) -> Vec<Error> {
-    let synced = file_systems.iter().map(|(fd, path)| {
-        let call = || post::during_on(Op::SyncFileSystem, path.clone(), || nix::unistd::syncfs(fd));
-        (path, sync(ledger, call))
-    });
-    synced.filter_map(|(path, synced)| Some(Error::new(Op::SyncFileSystem, path, synced.err()?))).collect()
-}
+    /// syncfs(2) of each.
+    fn sync_whole(&self, file_systems: &[(Arc<OwnedFd>, PathBuf)], ledger: &Ledger) -> Vec<Error> {
+        let synced = file_systems.iter().map(|(fd, path)| {
+            let call = || {
+                post::during_on(Op::SyncFileSystem, path.clone(), || self.call(|| nix::unistd::syncfs(fd)))
+            };
+            (path, sync(ledger, call))
+        });
+        synced
+            .filter_map(|(path, synced)| Some(Error::new(Op::SyncFileSystem, path, synced.err()?)))
+            .collect()
+    }
 
-/// fsync(2) of the directory `path` below `directory`. EINVAL says that this file system has nothing
-/// to do for that. One that may be written to but not read has no descriptor to sync; a file without
-/// a name in it is a way to its file system.
-fn sync_directory(directory: BorrowedFd<'_>, path: &OsStr, ledger: &Ledger) -> Result<(), Cause> {
-    let failed = |errno: Errno| Cause::Errno(errno as i32);
-    match sys::at::open_directory(directory, path, true) {
-        Ok(opened) => match sync(ledger, || {
-            post::during_of(Op::Sync, opened.as_fd(), || nix::unistd::fsync(opened.as_fd()))
-        }) {
-            Err(Cause::Errno(libc::EINVAL)) => Ok(()),
-            synced => synced,
-        },
-        Err(Errno::EACCES) => match sys::temporary::unnamed(directory, path, 0o600) {
-            Ok(inside) if is_known(inside.as_fd()) => sync(ledger, || nix::unistd::syncfs(&inside)),
-            _ => Err(failed(Errno::EACCES)),
-        },
-        Err(errno) => Err(failed(errno)),
+    /// fsync(2) of the directory `path` below `directory`. EINVAL says that this file system has nothing
+    /// to do for that. One that may be written to but not read has no descriptor to sync; a file without
+    /// a name in it is a way to its file system.
+    fn sync_directory(&self, directory: BorrowedFd<'_>, path: &OsStr, ledger: &Ledger) -> Result<(), Cause> {
+        let failed = |errno: Errno| Cause::Errno(errno as i32);
+        match sys::at::open_directory(directory, path, true) {
+            Ok(opened) => match sync(ledger, || {
+                post::during_of(Op::Sync, opened.as_fd(), || self.call(|| nix::unistd::fsync(opened.as_fd())))
+            }) {
+                Err(Cause::Errno(libc::EINVAL)) => Ok(()),
+                synced => synced,
+            },
+            Err(Errno::EACCES) => match sys::temporary::unnamed(directory, path, 0o600) {
+                Ok(inside) if is_known(inside.as_fd()) => {
+                    sync(ledger, || self.call(|| nix::unistd::syncfs(&inside)))
+                }
+                _ => Err(failed(Errno::EACCES)),
+            },
+            Err(errno) => Err(failed(errno)),
+        }
+    }
+
+    /// Made by the simulated device, where there is one.
+    fn call(&self, call: impl FnOnce() -> Result<(), Errno>) -> Result<(), Errno> {
+        match &self.simulator {
+            Some(simulator) => simulator.sync(call),
+            None => call(),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -83,6 +84,17 @@ impl Waiting {
 impl<'a> Entry<'a> {
     pub fn is_operand(&self) -> bool {
         self.parent.is_base()
+    }
+
+    /// What it is known again by in another run of the same command: the operand's number, then the
+    /// path below it.
+    pub fn key(&self) -> Vec<u8> {
+        let mut key = (self.operand.index as u32).to_be_bytes().to_vec();
+        if !self.is_operand() {
+            let below = self.parent.target_path_in_operand().join(self.target_name);
+            key.extend_from_slice(below.as_os_str().as_bytes());
+        }
+        key
     }
 
     /// Whether the source may be reached through a symbolic link.

@@ -95,6 +95,7 @@ pub(super) fn copy_stream(worker: &mut Worker<'_>, from: &Name, to: &Name) -> Re
     };
     let making = metadata::making(&source.stat, run.options);
     let mut pair = Pair::new(run, source, target, None, making);
+    pair.target.edge.simulated = run.simulated(Vec::new);
     let names = Streams { from, to, at };
     post::be_about(Arc::new((names.source(), names.target())));
     let moved = transfer::transfer(worker, &mut pair, &names, false);
@@ -300,7 +301,7 @@ fn sync_for_record(run: &Run<'_>, pair: &Pair, at: Option<At<'_>>) -> Step<()> {
         return Ok(());
     }
     if !pair.syncs {
-        run.durable.sync_file(&pair.target.edge.file, &run.ledger)?;
+        run.durable.sync_file(&pair.target.edge, &run.ledger)?;
     }
     match at.filter(|_| stat.kind == Kind::Regular) {
         Some(at) => run.durable.sync_directory_of(pair.target.place(at), &run.ledger),
@@ -344,7 +345,7 @@ fn sync(run: &Run<'_>, pair: &Pair) -> Step<()> {
         return Ok(());
     }
     run.meter.begin_sync();
-    run.durable.sync_file(&pair.target.edge.file, &run.ledger)
+    run.durable.sync_file(&pair.target.edge, &run.ledger)
 }
 
 /// The target gets its name, or it goes, where not all that comes before is `settled`. Whether it is a

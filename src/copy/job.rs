@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::engine::{self, IntervalSink, Meter, Size};
 use crate::error::Error;
+use crate::flow::simulate::{Device, Spec};
 use crate::flow::{LevelStats, Marks};
 use crate::latency::Totals;
 use crate::sys::cancel::Cancel;
@@ -31,6 +32,8 @@ pub struct Job {
     pub limit_bytes_per_s: Option<u64>,
     /// `--jobs`: how many workers share a tree
     pub jobs: usize,
+    /// `--simulate`: stands before the target, one for all that goes there
+    pub simulated: Option<Device>,
 }
 
 /// How a copy is watched and stopped from outside.
@@ -126,6 +129,8 @@ pub struct Report {
     pub verified: Option<Verified>,
     /// in the order in which they were met
     pub warnings: Vec<Warning>,
+    /// what stood before the target
+    pub simulated: Option<Spec>,
 }
 
 impl Report {

@@ -77,6 +77,8 @@ pub(super) fn may_be(run: &Run<'_>, pair: &Pair) -> bool {
         && !options.waits_for_room
         && run.evidence.is_none()
         && run.resume().is_none()
+        // What is simulated is the way of bytes.
+        && run.simulator.is_none()
         && run.job.limit_bytes_per_s.is_none();
     let whole = source.stat.kind == Kind::Regular
         && source.edge.base == Some(0)

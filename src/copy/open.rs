@@ -116,6 +116,7 @@ pub(super) fn open(worker: &mut Worker<'_>, entry: &Entry<'_>, decided: &Decided
         return Err(entry.target_error(Op::Open, cause).into());
     }
     let mut pair = Pair::new(worker.run, source, target, before, making);
+    pair.target.edge.simulated = worker.run.simulated(|| entry.key());
     if !options.skip_data {
         pair.tracked = resume::track(worker.run, entry, &pair.source, &pair.target, partial);
     }

@@ -232,7 +232,7 @@ impl<'a> Rescue<'a> {
     }
 
     fn sync(&self, pair: &Pair) -> Result<(), (Op, Cause)> {
-        self.run.durable.sync_file(&pair.target.edge.file, &self.run.ledger)
+        self.run.durable.sync_file(&pair.target.edge, &self.run.ledger)
     }
 
     /// What is rescued now, and what became of the rest.

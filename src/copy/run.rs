@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Instant;
 
-use crate::engine::{Choice, Ledger, Meter, Size};
+use crate::engine::{Choice, Ledger, Meter, Simulated, Simulator, Size};
 use crate::error::{Cause, Error, Op, errno_of};
 use crate::flow::Marks;
 use crate::sys;
@@ -66,6 +66,8 @@ pub(super) struct Run<'a> {
     pub size: Size,
     /// over all of them
     pub marks: Marks,
+    /// a device that does not exist stands before the target
+    pub simulator: Option<Arc<Simulator>>,
     /// how many workers there are at most
     pub workers: usize,
     naps: AtomicU64,
@@ -91,6 +93,11 @@ impl Run<'_> {
     /// Whether a worker may wait a little for what others hold; not for ever, all in all.
     pub fn may_nap(&self) -> bool {
         !self.should_stop() && self.naps.fetch_add(1, Ordering::Relaxed) < 5000
+    }
+
+    /// A file of this key on the simulated device, where there is one.
+    pub fn simulated(&self, key: impl FnOnce() -> Vec<u8>) -> Option<Arc<Simulated>> {
+        self.simulator.as_ref().map(|simulator| simulator.file(&key()))
     }
 
     /// Whether there may be more than one file.
@@ -133,6 +140,7 @@ pub fn copy(job: &Job, watch: Watch<'_>) -> Report {
     let (workers, size) = whole.shared_by(workers(job, descriptors));
     let buffers = u32::from(size.buffers) * workers as u32;
     let marks = size.marks(buffers).expect("marks were checked with the job");
+    let simulator = job.simulated.clone().map(Simulator::new);
     let run = Run {
         job,
         options: &job.options,
@@ -142,7 +150,7 @@ pub fn copy(job: &Job, watch: Watch<'_>) -> Report {
         queue: Queue::new(if workers > 1 { (4 * workers).min(descriptors as usize / 16).max(1) } else { 0 }),
         links: Links::default(),
         operands: Operands::new(job.sources.len()),
-        durable: Durable::new(job),
+        durable: Durable::new(job, simulator.clone()),
         leftovers: Leftovers::default(),
         syncers: Queue::new(syncers::SYNCERS),
         resume: OnceLock::new(),
@@ -154,6 +162,7 @@ pub fn copy(job: &Job, watch: Watch<'_>) -> Report {
         evidence: Evidence::new(&job.options),
         size,
         marks,
+        simulator,
         workers,
         naps: AtomicU64::new(0),
         telling: Telling::new(watch.witness, watch.keep_errors),
@@ -408,6 +417,7 @@ impl Run<'_> {
                 journal: resume.path().to_owned(),
             }),
             warnings,
+            simulated: self.job.simulated.as_ref().map(|device| device.spec().clone()),
         }
     }
 }

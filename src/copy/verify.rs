@@ -9,9 +9,11 @@ mod compare;
 mod reach;
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStringExt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -168,6 +170,7 @@ impl Pass<'_> {
         let (file, stat) = reach::open(self.base, item, self.run.options)?;
         let mut edge = Edge::of_file(file);
         edge.look_at_file_system();
+        edge.simulated = self.run.simulated(|| item.names.join(OsStr::new("/")).into_vec());
         let size = match item.is_device {
             // It may well be longer than what was copied onto it.
             true => item.length,

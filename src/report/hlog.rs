@@ -5,6 +5,10 @@
 //! deflated, in base64. hdrhistogram's own log writer borrows its output for life, so that it cannot
 //! be kept beside it; the line is all there is to it.
 
+mod reader;
+
+pub use reader::{HlogError, read_hlog};
+
 use super::encoded::encode;
 use crate::latency::{Interval, Kind};
 use std::io::{self, Write};

@@ -59,6 +59,7 @@ mod tests {
             admission: None,
             intervals: Vec::new(),
             process: Process { peak_rss_bytes: 1 << 20, user_s: 0.5, system_s: 1.5 },
+            simulated: Some(crate::report::Simulated { spec: "seed=1".into() }),
             verified: Some(Verified { files: 5, bytes: 6, wrong_files: 7 }),
             errors: vec![(&Error::new(Op::Write, "b", Cause::Errno(libc::ENOSPC)).at(512)).into()],
             stalls: vec![Stall {
@@ -89,6 +90,7 @@ mod tests {
             "ring": {"block_bytes": 1024, "buffers": 4, "registered": true},
             "flow": {"high_water_bytes": 4096, "low_water_bytes": 1024, "peak_in_flight_bytes": 3072,
                 "backpressure_events": 7, "drain_events": 6, "paused_s": 0.25},
+            "simulated": {"spec": "seed=1"},
             "path": {"method": "ring", "source_direct": false, "target_direct": true},
             "latency": {
                 "read": {"count": 2, "mean_ns": 1500.0, "min_ns": 1000, "p50_ns": 1000, "p90_ns": null,

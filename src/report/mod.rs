@@ -16,13 +16,13 @@ mod table;
 
 pub use csv::CsvWriter;
 pub use hgrm::write_hgrm;
-pub use hlog::HlogWriter;
+pub use hlog::{HlogError, HlogWriter, read_hlog};
 pub use intervals::{Interval, intervals};
 pub use json::write_json;
 pub use manifest::write_checksum;
 pub use metrics::write_metrics;
 pub use run::{
     About, Check, Cliff, Command, Failure, Flow, Latency, Method, Outcome, Path, Process, Resumed, Ring, Run,
-    SCHEMA, Stall, Verified, throughput_bytes_per_s,
+    SCHEMA, Simulated, Stall, Verified, throughput_bytes_per_s,
 };
 pub use table::write_table;

@@ -46,6 +46,9 @@ pub struct Run {
     pub ring: Ring,
     /// the marks and what happened at them
     pub flow: Flow,
+    /// what stood before the target, only where that was a simulated device
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub simulated: Option<Simulated>,
     /// the way the bytes took
     pub path: Path,
     /// what a journal saved, only where there is one (`--resume`)
@@ -129,6 +132,13 @@ pub enum Outcome {
     Failed,
     /// a signal ended it, after draining
     Interrupted,
+}
+
+/// A device that was simulated (`--simulate`).
+#[derive(Clone, Debug, Serialize)]
+pub struct Simulated {
+    /// all that it was, as it can be typed again
+    pub spec: String,
 }
 
 /// The ring of buffers.

@@ -62,6 +62,9 @@ pub struct EngineOptions {
     /// io_uring (ring), pread and pwrite (plain), or whatever is possible (auto)
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     pub engine: Engine,
+    /// A device that does not exist before the target: slow, faulty, full; see below
+    #[arg(long, value_name = "SPEC")]
+    pub simulate: Option<String>,
     /// Files of a tree that are copied at the same time [default: as many as there are CPUs, 8 at most]
     #[arg(long, value_name = "N")]
     pub jobs: Option<u32>,
@@ -125,6 +128,21 @@ impl OutputOptions {
         self.files().into_iter().filter_map(move |(option, file)| is_standard(file).then_some(option))
     }
 }
+
+/// What SPEC is, for the help of every job that has a target.
+pub const SPEC: &str = "\
+SPEC, of a device that stands before the real target, is a comma-separated list of
+  bandwidth=20MiB/s, iops=3000    over all operations of all workers
+  cliff=5MiB/s@1GiB               writes, once so much has been written
+  latency=5ms                     of each operation; or uniform:1ms:5ms, lognormal:5ms:0.8 (median and
+                                  deviation of the logarithm), replay:FILE.hlog
+  stall=2s@10s, stall=2s~10s      stands still for 2 s every 10 s, or at random, every 10 s on average
+  error=EIO:0.1%, error=EIO@64M   some operations fail, or each that meets this offset of a file
+  short=10%                       some move less than they were asked for
+  full=64MiB                      ENOSPC once so much is there, of all files
+  seed=N                          of what is random: the same seed fails in the same places
+bandwidth, iops, latency, error and short are for reads and writes, with read- or write- before them
+for these alone; sync-latency and sync-error are for what makes data durable.";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum When {

@@ -2,6 +2,7 @@
 
 mod backup;
 mod files;
+mod simulate;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -95,6 +96,10 @@ pub fn copy(
         let option = if options.verify { "--verify" } else { "--manifest" };
         return Err(Usage::new(format!("{option} needs the bytes, and --reflink=always copies none")));
     }
+    let simulated = simulate::device(engine)?;
+    if simulated.is_some() && options.reflink == Reflink::Always {
+        return Err(Usage::new("--simulate slows bytes down, and --reflink=always copies none"));
+    }
     Ok(Job {
         sources,
         target,
@@ -107,6 +112,7 @@ pub fn copy(
             args::Engine::Plain => Choice::Plain,
         },
         limit_bytes_per_s: engine.limit_rate,
+        simulated,
     })
 }
 

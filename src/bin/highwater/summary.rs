@@ -48,6 +48,7 @@ pub fn summary(report: &copy::Report, stalls: &[Stall], timeline: &Timeline) -> 
             drain_events: report.level.drain_events,
             paused_s: report.level.paused.as_secs_f64(),
         },
+        simulated: report.simulated.as_ref().map(|spec| report::Simulated { spec: spec.to_string() }),
         path: report::Path {
             method: match report.method {
                 Method::Ring => report::Method::Ring,

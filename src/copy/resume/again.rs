@@ -24,9 +24,9 @@ use super::super::replace::{self, Spot};
 use super::super::run::Run;
 use super::super::same::parent_of;
 use super::super::source::INTERRUPTED;
+use super::Resume;
 use super::past::{Known, Stopped};
 use super::tracked::identity;
-use super::{Resume, path_of};
 
 /// What is to be done about a file.
 pub(in crate::copy) enum Again {
@@ -94,7 +94,7 @@ pub(in crate::copy) fn look(run: &Run<'_>, entry: &Entry<'_>, decided: &mut Deci
 }
 
 fn known(resume: &Resume, run: &Run<'_>, entry: &Entry<'_>) -> Option<Known> {
-    match resume.past.as_ref()?.known(&path_of(entry)) {
+    match resume.past.as_ref()?.known(&entry.key()) {
         Ok(known) => known,
         Err(error) => {
             lost(resume, run, &error);
@@ -261,7 +261,7 @@ pub(in crate::copy) fn directory_made_before(
     if entry.parent.is_new {
         return Ok(true);
     }
-    let made = resume.past.as_ref().map_or(Ok(None), |past| past.made(&path_of(entry)));
+    let made = resume.past.as_ref().map_or(Ok(None), |past| past.made(&entry.key()));
     match made.unwrap_or_else(|error| {
         lost(resume, run, &error);
         None
@@ -281,7 +281,7 @@ impl Resume {
             return;
         }
         let mut state = self.lock();
-        let Some(number) = state.log.will_make(&path_of(entry), run.ledger.now()) else { return };
+        let Some(number) = state.log.will_make(&entry.key(), run.ledger.now()) else { return };
         self.changed.notify_all();
         while !state.log.is_announced(number) {
             state = self.wait(state);
@@ -291,7 +291,7 @@ impl Resume {
     /// It was made.
     pub fn made(&self, run: &Run<'_>, entry: &Entry<'_>, made: &Stat) {
         if !entry.parent.is_new {
-            self.lock().log.made(&path_of(entry), made.inode, run.ledger.now());
+            self.lock().log.made(&entry.key(), made.inode, run.ledger.now());
             self.changed.notify_all();
         }
     }

@@ -29,7 +29,6 @@ use crate::error::{Op, errno_of};
 use crate::journal::{FileId, Header, Log, Step};
 use crate::sys::stat::Id;
 
-use super::entry::Entry;
 use super::events::Warning;
 use super::run::Run;
 
@@ -176,15 +175,4 @@ impl Resume {
     fn believed(&self, bytes: u64) {
         self.believed_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
-}
-
-/// A path as records have it: the operand's number, then the path below it.
-fn path_of(entry: &Entry<'_>) -> Vec<u8> {
-    use std::os::unix::ffi::OsStrExt;
-    let mut path = (entry.operand.index as u32).to_be_bytes().to_vec();
-    if !entry.is_operand() {
-        let below = entry.parent.target_path_in_operand().join(entry.target_name);
-        path.extend_from_slice(below.as_os_str().as_bytes());
-    }
-    path
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nix::errno::Errno;
 
 use crate::digest::{Collector, UNIT_BYTES, Unit};
-use crate::engine::{Digester, Follower, Ledger, post};
+use crate::engine::{Digester, Follower, Ledger, Simulated, post};
 use crate::error::{Cause, Error, Op};
 use crate::journal::{FileId, Identity, Started};
 use crate::latency;
@@ -23,8 +23,8 @@ use super::super::run::Run;
 use super::super::same::parent_of;
 use super::super::source::Source;
 use super::super::target::{Part, Target, rename_part};
+use super::Resume;
 use super::again::Partial;
-use super::{Resume, path_of};
 
 /// What a partial file's name begins with.
 const PREFIX: &str = ".highwater-part-";
@@ -52,6 +52,7 @@ pub(super) struct Place {
     alone: bool,
     shown: PathBuf,
     part: Option<Mutex<Naming>>,
+    simulated: Option<Arc<Simulated>>,
 }
 
 struct Naming {
@@ -105,7 +106,7 @@ pub(in crate::copy) fn track(
     };
     let part = naming.as_ref().map(|(_, name, _)| name.as_bytes().to_vec()).unwrap_or_default();
     let started =
-        Started { path: path_of(entry), source: identity(&source.stat), inode: target.stat.inode, part };
+        Started { path: entry.key(), source: identity(&source.stat), inode: target.stat.inode, part };
     let is_at_once = target.was_created();
     let place = match is_at_once {
         true => None,
@@ -143,7 +144,8 @@ fn place(
         None => None,
     };
     let alone = target.stat.kind == Kind::Block || !run.durable.is_synced_whole(target.stat.device);
-    Ok(Place { file, alone, shown: entry.target_path(), part })
+    let simulated = target.edge.simulated.clone();
+    Ok(Place { file, alone, shown: entry.target_path(), part, simulated })
 }
 
 fn fresh() -> OsString {
@@ -176,7 +178,7 @@ impl Place {
             return Ok(());
         }
         let started = ledger.now();
-        let sync = || nix::unistd::fdatasync(&self.file);
+        let sync = || Simulated::sync(self.simulated.as_deref(), || nix::unistd::fdatasync(&self.file));
         let synced = post::during_on(Op::Sync, self.shown.clone(), sync).and_then(|()| match self.naming() {
             Some(mut naming) if naming.is_named && !naming.is_synced => {
                 let opened = sys::at::open_directory(naming.directory.as_fd(), OsStr::new("."), false)?;

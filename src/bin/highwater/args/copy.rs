@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use clap::builder::PossibleValue;
 use clap::{Arg, ArgAction, Args, Command, FromArgMatches};
 
-use super::{EngineOptions, OutputOptions};
+use super::{EngineOptions, OutputOptions, SPEC};
 use crate::getopt::{Line, Reader, Typed};
 use crate::program::{Program, Usage};
 
@@ -111,7 +111,7 @@ pub fn command() -> Command {
     shared(command)
         .about("Copy files, trees of them, devices and pipes: cp's options mean what they mean to cp")
         .after_help(format!(
-            "{NOTES}\n- is standard input or output.\n\nExamples:\n{EXAMPLES}\n\nExit status: {EXIT_STATUS}"
+            "{NOTES}\n- is standard input or output.\n\n{SPEC}\n\nExamples:\n{EXAMPLES}\n\nExit status: {EXIT_STATUS}"
         ))
         .display_order(0)
 }

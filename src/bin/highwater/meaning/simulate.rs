@@ -1,0 +1,48 @@
+//! What `--simulate` means: SPEC, and the logs that it replays.
+
+use std::fs::File;
+use std::path::Path;
+
+use highwater::error::{errno_of, strerror};
+use highwater::flow::simulate::{Device, Replay, Spec, SpecError};
+use highwater::latency::Kind;
+use highwater::report::{HlogError, read_hlog};
+
+use crate::args::EngineOptions;
+use crate::program::Usage;
+use crate::quote::quote;
+
+/// The device that is to stand before the target.
+pub fn device(engine: &EngineOptions) -> Result<Option<Device>, Usage> {
+    let Some(text) = &engine.simulate else { return Ok(None) };
+    let spec = Spec::parse(text).map_err(|error| Usage::new(refusal(text, &error)))?;
+    let mut failed = None;
+    let device = Device::new(spec, |name, kind| {
+        replay(name, kind).unwrap_or_else(|message| {
+            failed.get_or_insert(message);
+            Replay::default()
+        })
+    });
+    match failed {
+        None => Ok(Some(device)),
+        Some(message) => Err(Usage::new(message)),
+    }
+}
+
+/// What is wrong, and below the text a caret where.
+fn refusal(text: &str, error: &SpecError) -> String {
+    let shown: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    format!("--simulate: {error}\n  {shown}\n  {:>1$}", '^', error.at)
+}
+
+fn replay(name: &str, kind: Kind) -> Result<Replay, String> {
+    let path = Path::new(name);
+    let told = |why: String| format!("--simulate: cannot replay {}: {why}", quote(path));
+    let file = File::open(path).map_err(|error| told(strerror(errno_of(&error))))?;
+    read_hlog(file, kind).map_err(|error| {
+        told(match error {
+            HlogError::Io(error) => strerror(errno_of(&error)),
+            other => other.to_string(),
+        })
+    })
+}
