@@ -289,7 +289,8 @@ fn debug_tells_how_each_file_was_copied() {
     for (options, from, engine) in [
         (&["--engine", "ring"][..], "file", "ring"),
         (&["--engine", "plain"], "file", "plain"),
-        (&["-r"], "tree", "calls"),
+        (&["-r"], "tree", "sendfile"),
+        (&["-r", "--sparse", "always"], "tree", "calls"),
     ] {
         let told = told(options, from);
         let lines: Vec<_> = told.lines().collect();

@@ -50,6 +50,12 @@ pub(super) struct Durable {
     simulator: Option<Arc<Simulator>>,
 }
 
+/// From this size on, in bytes, a file is on its way to the disk as soon as it is complete; many smaller
+/// ones are written faster together. Measured (ext4, cached, durable): 3,000 files of up to 4 MiB 0.164 s
+/// at the end, 0.121 s so, 0.172 s with the smaller ones, too; 5,000 of up to 32 KiB 0.162 s at the end,
+/// 0.231 s one by one.
+const WORTH_HASTENING_BYTES: u64 = 64 << 10;
+
 enum How {
     /// once, at the end; and what messages call it
     Whole(Arc<OwnedFd>, PathBuf),
@@ -129,6 +135,14 @@ impl Durable {
             Sync::None => false,
             Sync::File => true,
             Sync::End => self.only_files || !syncs_whole(directory),
+        }
+    }
+
+    /// A file of so many bytes is complete in the page cache. Where its file system is synced in the end,
+    /// the disk begins with it now, while the next ones are copied.
+    pub fn hasten(&self, file: BorrowedFd<'_>, device: (u32, u32), bytes: u64) {
+        if bytes >= WORTH_HASTENING_BYTES && self.sync == Sync::End && self.is_synced_whole(device) {
+            sys::cache::begin_write_back(file);
         }
     }
 

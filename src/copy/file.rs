@@ -192,6 +192,9 @@ fn settle(run: &Run<'_>, entry: &Entry<'_>, pair: Box<Pair>, size: u64, losses: 
     let cut = if run.options.skip_data { Ok(()) } else { cut(&pair, size, run.options.sparse) };
     let step = cut.and_then(|()| pair.target.inherit());
     let kept = step.is_err() || keep_metadata(run, entry, &pair);
+    if !pair.syncs && pair.target.edge.direct.is_none() && !run.options.skip_data {
+        run.durable.hasten(pair.target.edge.file.as_fd(), pair.target.stat.device, size);
+    }
     Settled { pair, size, lacks, kept, step }
 }
 

@@ -3,12 +3,12 @@
 
 use std::os::fd::AsFd;
 
-use crate::engine::{Choice, Engine};
+use crate::engine::{Choice, Edge, Engine};
 use crate::error::Error;
 use crate::flow::{Digesting, Holes, Length, Patience, Shape, Side, Visibility};
 use crate::sys;
 use crate::sys::space::FileSystem;
-use crate::sys::stat::Kind;
+use crate::sys::stat::{Kind, Stat};
 
 use super::direct::{self, Facts};
 use super::open::Pair;
@@ -46,8 +46,9 @@ pub(super) fn set_up(run: &Run<'_>, pair: &mut Pair, names: &dyn Names) -> Resul
     Ok((source_side, target_side))
 }
 
-/// Whether calls on the worker's own thread are the fastest way: small files, and those of medium
-/// size that go through the page cache on both sides.
+/// Whether calls on the worker's own thread are the fastest way: for what goes through the page cache
+/// on both sides. A ring is for what has to wait for a device. Measured (64 files of 8 MiB, ext4, two
+/// workers, to the prompt): cached 0.10 s by calls, 0.15 s by a ring; cold 0.34 s and 0.41 s.
 pub(super) fn goes_by_calls(run: &Run<'_>, pair: &Pair, length: Option<u64>) -> bool {
     let (source, target) = (&pair.source.edge, &pair.target.edge);
     if source.may_block || target.may_block || run.job.limit_bytes_per_s.is_some() {
@@ -58,11 +59,32 @@ pub(super) fn goes_by_calls(run: &Run<'_>, pair: &Pair, length: Option<u64>) -> 
         return false;
     }
     let regular = pair.source.stat.kind == Kind::Regular && pair.target.stat.kind == Kind::Regular;
-    let most = match source.direct.is_none() && target.direct.is_none() {
-        true => direct::WORTH_IT_BYTES,
-        false => 0,
+    let buffered = source.direct.is_none() && target.direct.is_none();
+    // What other file systems make of a large file was not measured.
+    let is_large = |length| length >= direct::WORTH_IT_BYTES && !(run.is_tree() && are_local(run, pair));
+    match length {
+        Some(length) => regular && buffered && !is_large(length),
+        None => regular,
+    }
+}
+
+/// Whether the kernel may pass the bytes of a file that goes by calls without anybody seeing them.
+pub(super) fn is_passed(run: &Run<'_>, pair: &Pair, shape: &Shape) -> bool {
+    let is_unseen = !shape.find_zeros && shape.digesting == Digesting::Off;
+    // An engine that is named is wanted.
+    is_unseen
+        && run.job.engine == Choice::Auto
+        && pair.source.known_length().is_some()
+        && are_local(run, pair)
+}
+
+/// Whether both ends are on file systems that are known well.
+fn are_local(run: &Run<'_>, pair: &Pair) -> bool {
+    let is_local = |edge: &Edge, stat: &Stat| {
+        let kind = run.file_systems.kind_of(edge.file.as_fd(), stat.device);
+        matches!(kind, Some(FileSystem::Ext4 | FileSystem::Xfs | FileSystem::Btrfs | FileSystem::Tmpfs))
     };
-    regular && length.is_none_or(|length| length < most)
+    is_local(&pair.source.edge, &pair.source.stat) && is_local(&pair.target.edge, &pair.target.stat)
 }
 
 /// How far the size that a target shows may be ahead of what is complete. Measured: 512 MiB took

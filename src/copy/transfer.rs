@@ -23,7 +23,7 @@ use super::parts;
 use super::remains::{abandon, forget, give_up, remains, stop};
 use super::resume::{self, Resume, Tracked};
 use super::run::Run;
-use super::setup::{goes_by_calls, set_up, shape};
+use super::setup::{goes_by_calls, is_passed, set_up, shape};
 use super::source::INTERRUPTED;
 use super::target::Step;
 use super::worker::Worker;
@@ -133,6 +133,7 @@ pub(super) fn transfer(
     }
     pair.goes_through(engine, by_calls);
     let shape = shape(run, engine, pair, sides, behind(pair.source.length, base));
+    let is_passed = by_calls && is_passed(run, pair, &shape);
     let (mut from, mut to) = (pair.source.edge.share(), pair.target.edge.share());
     if base > 0 {
         (from.base, to.base) = (Some(base), Some(base));
@@ -154,6 +155,11 @@ pub(super) fn transfer(
     let flow = flow.hearing(&hears);
     let flow = watched(flow, base, digests.as_mut(), tracked.as_mut().zip(run.resume()), &run.ledger);
     match by_calls {
+        true if is_passed => {
+            if engine.pass_here(&flow, &from, &to) > 0 {
+                pair.explanation.engine = Some("sendfile");
+            }
+        }
         true => engine.run_here(&flow, &from, &to),
         false => engine.run(&flow, &End::Edge(from), &to),
     }

@@ -4,7 +4,9 @@
 //! refused; and over the same calls on the caller's own thread, for files too small for either. All
 //! ask the same pump, use the same arena and settle results by the same code; none knows what the
 //! bytes are for. Where a flow is digested, a thread beside the driver looks at each block before it
-//! is written. Each thread has a post, where whoever watches sees what hangs. What many flows share, their high-water mark first of all, is a [`Ledger`]'s.
+//! is written; what nobody has to look at the third driver leaves to the kernel to pass. Each thread has
+//! a post, where whoever watches sees what hangs. What many flows share, their high-water mark first of
+//! all, is a [`Ledger`]'s.
 
 mod digest;
 mod edge;
@@ -12,6 +14,7 @@ mod flow;
 mod inline;
 mod ledger;
 mod meter;
+mod passing;
 mod plain;
 pub mod post;
 mod ring;
@@ -139,6 +142,14 @@ impl Engine {
     /// files.
     pub fn run_here(&self, flow: &Flow<'_>, source: &Edge, target: &End) {
         inline::drive(flow, source, target);
+    }
+
+    /// The same where nobody is to see the bytes, from one descriptor to another: the kernel passes them
+    /// by itself where it can ([`sendfile(2)`](https://man7.org/linux/man-pages/man2/sendfile.2.html)), and
+    /// moves the target's own position. The arena has one buffer. How many bytes were passed; the others
+    /// were read and written.
+    pub fn pass_here(&self, flow: &Flow<'_>, source: &Edge, target: &End) -> u64 {
+        inline::pass(flow, source, target)
     }
 
     /// Makes `file` durable, data and metadata, and records how long that took. Not cancelled by

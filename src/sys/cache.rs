@@ -1,5 +1,5 @@
-//! How much of a file the page cache holds, and taking it out of there: cachestat(2), Linux 6.5, and
-//! posix_fadvise(2).
+//! How much of a file the page cache holds, having it written, and taking it out of there:
+//! cachestat(2), Linux 6.5, sync_file_range(2) and posix_fadvise(2).
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -34,6 +34,13 @@ pub fn cached_bytes(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
     let result = unsafe { libc::syscall(SYS_CACHESTAT, fd.as_raw_fd(), &range, &mut stat, 0) };
     Errno::result(result)?;
     Ok(stat.cached * 4096)
+}
+
+/// Begins to write the whole file's dirty pages back, and does not wait for them. No promise: whether
+/// they are written, and whether that succeeds, is for a sync to tell.
+pub fn begin_write_back(fd: BorrowedFd<'_>) {
+    // SAFETY: it is given a descriptor and numbers.
+    let _ = unsafe { libc::sync_file_range(fd.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
 }
 
 /// Takes a file's pages out of the page cache, writing back first what has to be; the bytes that

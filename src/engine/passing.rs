@@ -1,0 +1,108 @@
+//! Bytes that nobody has to see: the kernel passes them from the source's page cache to the target's,
+//! by sendfile(2), which copies them once where a read and a write copy them twice.
+//!
+//! The pump is told of a block that was passed as of one that was read, and of its write as of one
+//! that was made; until then the block is in flight, as any other. Whatever sendfile has to say but
+//! a number of bytes, reads and writes find out for themselves: they go on where it stopped.
+
+use std::os::fd::AsFd;
+
+use nix::errno::Errno;
+use nix::sys::sendfile::sendfile64;
+use nix::sys::uio::pread;
+use nix::unistd::{Whence, lseek};
+
+use crate::flow::{Digesting, Length, Transfer};
+use crate::latency::Kind;
+
+use super::edge::Edge;
+use super::flow::{Flow, State};
+use super::settle::{self, Way};
+
+/// What was passed of one flow.
+pub(super) struct Passing<'a> {
+    source: &'a Edge,
+    target: &'a Edge,
+    /// it was not refused so far
+    goes_on: bool,
+    /// the target's own position, at which sendfile writes; None: anywhere
+    position: Option<u64>,
+    /// where in the stream it has ended
+    to: u64,
+    bytes: u64,
+}
+
+impl<'a> Passing<'a> {
+    /// Nothing of it yet.
+    pub fn new(source: &'a Edge, target: &'a Edge) -> Passing<'a> {
+        Passing { source, target, goes_on: true, position: None, to: 0, bytes: 0 }
+    }
+
+    /// How many bytes went so.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// How many bytes of a write the target has already, from its beginning on.
+    pub fn made(&self, transfer: Transfer) -> u32 {
+        self.to.saturating_sub(transfer.offset).min(transfer.len.into()) as u32
+    }
+
+    /// Passes what is to be read, and tells the pump; false where it is to be read.
+    pub fn pass(&mut self, flow: &Flow<'_>, state: &mut State, transfer: Transfer) -> bool {
+        let shape = state.pump.shape();
+        assert!(!shape.find_zeros && shape.digesting == Digesting::Off, "nobody looks at what is passed");
+        assert_eq!(shape.slots, 1, "what was passed is told before anything else is read");
+        // What was added meanwhile is read: a byte too many can't be called back from the target.
+        let most = match shape.length {
+            Length::Exact(end) | Length::Expected(end) => end.saturating_sub(transfer.offset),
+            Length::Unknown => 0,
+        };
+        let most = most.min(transfer.len.into()) as usize;
+        if !self.goes_on || most == 0 {
+            return false;
+        }
+        let started = flow.now();
+        for (way, edge) in [(Way::Read, self.source), (Way::Write, self.target)] {
+            flow.show(way, edge, Some(transfer.offset), true);
+        }
+        let passed = self.send(transfer, most);
+        for (way, edge) in [(Way::Read, self.source), (Way::Write, self.target)] {
+            flow.show(way, edge, None, true);
+        }
+        let Ok(passed @ 1..) = passed else {
+            self.goes_on = false;
+            return false;
+        };
+        let now = flow.now();
+        flow.ledger().record_at(Kind::Write, started, now, passed as u64);
+        self.to = transfer.offset + passed as u64;
+        self.bytes += passed as u64;
+        // More was asked for, to see whether the source goes on.
+        let looks_on = passed == most && most < transfer.len as usize && self.goes_on_at(transfer, most);
+        let read = passed as u32 + u32::from(looks_on);
+        settle::settle(flow, state, self.source, Way::Read, transfer, Ok(read), now);
+        true
+    }
+
+    /// sendfile(2) of up to `most` bytes.
+    fn send(&mut self, transfer: Transfer, most: usize) -> Result<usize, Errno> {
+        let (from, to) = (self.source.fd(transfer), self.target.fd(transfer));
+        let offsets = self.source.offset(transfer).zip(self.target.offset(transfer));
+        let (source_at, target_at) = offsets.ok_or(Errno::ESPIPE)?;
+        if self.position != Some(target_at) {
+            lseek(to, target_at as i64, Whence::SeekSet)?;
+        }
+        self.position = None;
+        let mut at = source_at as i64;
+        let sent = sendfile64(to.as_fd(), from.as_fd(), Some(&mut at), most)?;
+        self.position = Some(target_at + sent as u64);
+        Ok(sent)
+    }
+
+    /// Whether there is anything behind `len` bytes of a transfer, or it can't be told.
+    fn goes_on_at(&self, transfer: Transfer, len: usize) -> bool {
+        let at = self.source.offset(transfer).map_or(0, |offset| offset + len as u64);
+        !matches!(pread(self.source.fd(transfer), &mut [0], at as i64), Ok(0))
+    }
+}
