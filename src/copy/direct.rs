@@ -18,24 +18,13 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
+pub use crate::engine::Direct;
 use crate::engine::Edge;
 use crate::error::{Cause, Error, Op};
 use crate::flow::Side;
 use crate::sys;
 use crate::sys::space::FileSystem;
 use crate::sys::stat::{Kind, Stat};
-
-/// `--direct`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Direct {
-    /// where it is faster or leaves the page cache as it was
-    #[default]
-    Auto,
-    /// or fail
-    Always,
-    /// through the page cache
-    Never,
-}
 
 /// Smaller files leave no mark on the page cache that matters, and setting direct I/O up costs
 /// more than it saves.

@@ -1,6 +1,6 @@
 //! The two ends of a stream: a descriptor that operations go to, or a caller's hand.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -16,6 +16,18 @@ use crate::sys::{device, temporary};
 
 use super::settle::Way;
 use super::simulated::Simulated;
+
+/// `--direct`: around the page cache or through it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direct {
+    /// around it where that is of use and possible
+    #[default]
+    Auto,
+    /// or fail
+    Always,
+    /// through the page cache
+    Never,
+}
 
 /// One end.
 #[derive(Debug)]
@@ -82,13 +94,7 @@ impl Edge {
     /// Opens the same file with O_DIRECT, too, for `access`; the alignment that it asks for, or None
     /// where it can't be had.
     pub fn open_direct(&mut self, stat: &Stat, access: OFlag) -> Option<u32> {
-        let align = match stat.kind {
-            Kind::Block => device::sector_bytes(self.file.as_fd()).ok(),
-            // A file system that reports no alignment (before Linux 6.1, or FUSE, NFS) may still take
-            // O_DIRECT; a page is enough for all of them. One that reports "none" refuses the open.
-            _ => stat.direct_align.or(Some(4096)),
-        }?;
-        let twin = temporary::reopen(self.file.as_fd(), access | OFlag::O_DIRECT).ok()?;
+        let (twin, align) = open_direct(self.file.as_fd(), stat, access)?;
         self.direct = Some(Arc::new(twin));
         Some(align)
     }
@@ -170,4 +176,17 @@ impl Edge {
     pub(super) fn clear_flags(&self) -> bool {
         self.flags.swap(0, Ordering::Relaxed) != 0
     }
+}
+
+/// Opens the same file once more with O_DIRECT, for `access`, and the alignment that it asks for, in
+/// bytes; None where that can't be had.
+pub fn open_direct(file: BorrowedFd<'_>, stat: &Stat, access: OFlag) -> Option<(OwnedFd, u32)> {
+    let align = match stat.kind {
+        Kind::Block => device::sector_bytes(file).ok(),
+        // A file system that reports no alignment (before Linux 6.1, or FUSE, NFS) may still take
+        // O_DIRECT; a page is enough for all of them. One that reports "none" refuses the open.
+        _ => stat.direct_align.or(Some(4096)),
+    }?;
+    let twin = temporary::reopen(file, access | OFlag::O_DIRECT).ok()?;
+    Some((twin, align))
 }

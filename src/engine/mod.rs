@@ -13,6 +13,7 @@ mod edge;
 mod flow;
 mod inline;
 mod ledger;
+pub mod load;
 mod meter;
 mod passing;
 mod plain;
@@ -27,7 +28,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 pub use digest::Digester;
-pub use edge::{Edge, End};
+pub use edge::{Direct, Edge, End, open_direct};
 pub use flow::{Finished, Flow, Follower, Hitch};
 pub use ledger::{Books, IntervalSink, Ledger};
 pub use meter::{Meter, Seen};

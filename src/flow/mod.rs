@@ -9,6 +9,7 @@ mod caller;
 mod digest;
 mod extents;
 mod intake;
+pub mod load;
 mod losses;
 mod marks;
 mod outlet;

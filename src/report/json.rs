@@ -54,6 +54,7 @@ mod tests {
             },
             path: Path { method: Method::Ring, source_direct: false, target_direct: true },
             resumed: None,
+            load: None,
             latency: Latency::service(&totals),
             response: None,
             admission: None,

@@ -9,6 +9,7 @@ mod hgrm;
 mod hlog;
 mod intervals;
 mod json;
+mod load;
 mod manifest;
 mod metrics;
 mod run;
@@ -19,10 +20,11 @@ pub use hgrm::write_hgrm;
 pub use hlog::{HlogError, HlogWriter, read_hlog};
 pub use intervals::{Interval, intervals};
 pub use json::write_json;
+pub use load::Load;
 pub use manifest::write_checksum;
 pub use metrics::write_metrics;
 pub use run::{
     About, Check, Cliff, Command, Failure, Flow, Latency, Method, Outcome, Path, Process, Resumed, Ring, Run,
     SCHEMA, Simulated, Stall, Verified, throughput_bytes_per_s,
 };
-pub use table::write_table;
+pub use table::{write_rows, write_table};

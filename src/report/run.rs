@@ -2,6 +2,7 @@
 //! changes, [`SCHEMA`] does.
 
 use super::intervals::Interval;
+use super::load::Load;
 use crate::engine;
 use crate::error::Error;
 use crate::latency::{Histograms, Kind, Summary};
@@ -54,6 +55,9 @@ pub struct Run {
     /// what a journal saved, only where there is one (`--resume`)
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resumed: Option<Resumed>,
+    /// the load, of a bench
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<Load>,
     /// service times
     pub latency: Latency,
     /// response times, of an open loop

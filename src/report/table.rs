@@ -1,46 +1,63 @@
 //! The latency table for people: a row for each kind of operation.
 
 use super::Latency;
-use crate::latency::Kind;
+use crate::latency::{Kind, Summary};
 use crate::units::format_ns;
 use std::io::{self, Write};
 
-const HEADINGS: [&str; 8] = ["count", "mean", "p50", "p90", "p99", "p99.9", "p99.99", "max"];
+/// The columns of times, and the least number of columns that is shown: those of far percentiles only
+/// where some row has them.
+const COLUMNS: [&str; 9] = ["mean", "p50", "p90", "p99", "p99.9", "p99.99", "p99.999", "p99.9999", "max"];
+const ALWAYS: usize = 6;
 
 /// Writes `latency` as a table, with `-` where there are too few samples to tell.
 ///
 /// # Errors
 /// Those of `out`.
 pub fn write_table(out: &mut impl Write, latency: &Latency) -> io::Result<()> {
-    write_row(out, "latency", &HEADINGS)?;
-    for (kind, summary) in Kind::SERVICE.into_iter().zip(latency.each()) {
-        let percentile = |ns: Option<u64>| time(ns.map(|ns| ns as f64));
-        let cells = [
-            summary.count.to_string(),
-            time(summary.mean_ns),
-            percentile(summary.p50_ns),
-            percentile(summary.p90_ns),
-            percentile(summary.p99_ns),
-            percentile(summary.p99_9_ns),
-            percentile(summary.p99_99_ns),
-            percentile(summary.max_ns),
-        ];
-        write_row(out, kind.name(), &cells)?;
+    let names = Kind::SERVICE.map(Kind::name);
+    let rows: Vec<(&str, &Summary)> = names.into_iter().zip(latency.each()).collect();
+    write_rows(out, "latency", &rows)
+}
+
+/// Writes a table with a title and rows of names and times, with `-` where there are too few samples to
+/// tell.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_rows(out: &mut impl Write, title: &str, rows: &[(&str, &Summary)]) -> io::Result<()> {
+    let names = rows.iter().map(|(name, _)| *name);
+    let width = names.chain([title]).map(str::len).max().unwrap_or(0).max(7);
+    let times: Vec<[Option<f64>; COLUMNS.len()]> = rows.iter().map(|(_, summary)| times(summary)).collect();
+    let is_shown = |column: &usize| {
+        *column < ALWAYS || *column == COLUMNS.len() - 1 || times.iter().any(|row| row[*column].is_some())
+    };
+    let shown: Vec<usize> = (0..COLUMNS.len()).filter(is_shown).collect();
+    write!(out, "{title:<width$} {:>10}", "count")?;
+    for &column in &shown {
+        write!(out, " {:>8}", COLUMNS[column])?;
+    }
+    writeln!(out)?;
+    for ((name, summary), times) in rows.iter().zip(&times) {
+        write!(out, "{name:<width$} {:>10}", summary.count)?;
+        for &column in &shown {
+            let cell = times[column].map_or_else(|| "-".to_owned(), format_ns);
+            write!(out, " {cell:>8}")?;
+        }
+        writeln!(out)?;
     }
     Ok(())
 }
 
-fn time(ns: Option<f64>) -> String {
-    ns.map_or_else(|| "-".to_owned(), format_ns)
-}
-
-fn write_row(out: &mut impl Write, name: &str, cells: &[impl AsRef<str>; 8]) -> io::Result<()> {
-    let [count, times @ ..] = cells.each_ref().map(AsRef::as_ref);
-    write!(out, "{name:<7} {count:>10}")?;
-    for cell in times {
-        write!(out, " {cell:>8}")?;
+fn times(summary: &Summary) -> [Option<f64>; COLUMNS.len()] {
+    let Summary { p50_ns, p90_ns, p99_ns, p99_9_ns, p99_99_ns, p99_999_ns, p99_9999_ns, max_ns, .. } =
+        *summary;
+    let percentiles = [p50_ns, p90_ns, p99_ns, p99_9_ns, p99_99_ns, p99_999_ns, p99_9999_ns, max_ns];
+    let mut times = [summary.mean_ns; COLUMNS.len()];
+    for (time, ns) in times[1..].iter_mut().zip(percentiles) {
+        *time = ns.map(|ns| ns as f64);
     }
-    writeln!(out)
+    times
 }
 
 #[cfg(test)]

@@ -6,11 +6,13 @@
 mod arena;
 pub mod errno;
 mod ops;
+mod queue;
 mod runtime;
 mod watch;
 
 pub use arena::{Arena, Buffer};
 pub use errno::Class;
 pub use ops::{Done, InFlight};
+pub use queue::{Completed, Queue};
 pub use runtime::Ring;
 pub use watch::Watch;

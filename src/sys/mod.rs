@@ -17,6 +17,7 @@ pub mod mounts;
 pub mod offload;
 pub mod process;
 pub mod signals;
+pub mod sleep;
 pub mod space;
 pub mod spill;
 pub mod stat;

@@ -37,6 +37,11 @@ impl Highwater {
         Highwater::binary(BINARY).arg("copy")
     }
 
+    /// `highwater bench`, likewise.
+    pub fn bench() -> Highwater {
+        Highwater::binary(BINARY).arg("bench")
+    }
+
     /// Another binary, or the same under another path, without arguments.
     pub fn binary(path: impl AsRef<OsStr>) -> Highwater {
         let mut command = Command::new(path);

@@ -1,5 +1,6 @@
 //! The command line as typed. What it means is `meaning`'s business.
 
+pub mod bench;
 pub mod copy;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,9 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Measure how long reads, writes and syncs take, at a load of your choice
+    #[command(display_order = 0)]
+    Bench(Box<bench::Bench>),
     /// Print a script that completes this command's options in a shell
     #[command(display_order = 1)]
     Completions {
@@ -27,7 +31,7 @@ pub enum Command {
     /// Print this command's manual page
     #[command(display_order = 1)]
     Man {
-        /// That of a job: copy
+        /// That of a job: copy, bench
         job: Option<String>,
     },
 }

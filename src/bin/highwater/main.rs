@@ -2,6 +2,7 @@
 
 mod argmatch;
 mod args;
+mod bench;
 mod display;
 mod getopt;
 mod manual;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     }
     let matches = args::command().get_matches();
     match args::Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command {
+        Command::Bench(typed) => bench::bench(&typed),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { job } => manual::man(job.as_deref()),
     }

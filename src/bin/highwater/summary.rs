@@ -63,6 +63,7 @@ pub fn summary(report: &copy::Report, stalls: &[Stall], timeline: &Timeline) -> 
             believed_bytes: resumed.believed_bytes,
             believed_files: resumed.believed_files,
         }),
+        load: None,
         latency: report::Latency::service(&report.latency),
         response: None,
         admission: None,

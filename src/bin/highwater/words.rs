@@ -111,7 +111,7 @@ pub fn error(error: &Error, program: Program) -> String {
             format!("{path} is empty; its directory as TARGET gets a scratch file")
         }
         Cause::Beyond { wanted, length } => {
-            format!("{path} has {length} bytes, fewer than --size ({wanted})")
+            format!("{path} has {length} bytes, fewer than the {wanted} that are wanted of it")
         }
         Cause::Map(fault) => map(fault, &path, &other),
         Cause::JournalNeeded => format!(

@@ -1,0 +1,15 @@
+//! The job of measuring: how long an operation takes on a file, in a directory or on a device, at a load
+//! that is chosen.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `options` | what a bench is told, and what can't be meant |
+//! | `run` | the ground, laid out where it is new; one load on it |
+//!
+//! Must not know options as typed, what is shown, or io_uring.
+
+mod options;
+mod run;
+
+pub use options::{MOST_DEPTH, Options, Unfit, Workload};
+pub use run::{Bench, Seen, Witness};

@@ -1,0 +1,73 @@
+//! What was typed, turned into what a bench is told.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use highwater::bench::{Options, Unfit};
+use highwater::engine::{Choice, Direct};
+use highwater::flow::load::Arrival;
+use highwater::units::format_bytes;
+
+use crate::args::bench::{self, Bench, LoadOptions};
+use crate::args::{Engine, When};
+
+/// How long an interval is unless that was typed.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Nothing completed for so long: no healthy disk does that under a load that is measured.
+const STALL_LIMIT: Duration = Duration::from_secs(1);
+/// For what is out at the end nobody waits any longer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a bench is told, or why it can't be meant.
+pub fn options(typed: &Bench) -> Result<Options, String> {
+    if typed.output.manifest.is_some() {
+        return Err("--manifest is of files that are copied, and bench copies none".into());
+    }
+    let mut outputs = typed.output.on_standard_output();
+    if let (Some(one), Some(other)) = (outputs.next(), outputs.next()) {
+        return Err(format!("standard output can't take both {one} - and {other} -"));
+    }
+    let LoadOptions { workload, length, size, sync_every, destroy_data, .. } = typed.load;
+    let options = Options {
+        workload,
+        block_bytes: typed.load.block_size.unwrap_or(workload.block_bytes()),
+        depth: typed.load.depth.unwrap_or(workload.depth()),
+        arrival: match (typed.load.rate, typed.load.arrival) {
+            (None, _) => Arrival::Closed,
+            (Some(per_s), bench::Arrival::Fixed) => Arrival::Fixed { per_s },
+            (Some(per_s), bench::Arrival::Poisson) => Arrival::Poisson { per_s },
+        },
+        length,
+        size_bytes: size,
+        sync_every,
+        seed: typed.load.seed.unwrap_or_else(|| RandomState::new().hash_one(std::process::id())),
+        destroy_data,
+        direct: match typed.load.direct {
+            When::Auto => Direct::Auto,
+            When::Always => Direct::Always,
+            When::Never => Direct::Never,
+        },
+        engine: match typed.load.engine {
+            Engine::Auto => Choice::Auto,
+            Engine::Ring => Choice::Ring,
+            Engine::Plain => Choice::Plain,
+        },
+        interval: Some(typed.output.interval.unwrap_or(INTERVAL)),
+        stall_limit: typed.output.stall_limit.unwrap_or(STALL_LIMIT),
+        patience: PATIENCE.max(typed.output.stall_limit.unwrap_or_default()),
+    };
+    options.check().map(|()| options).map_err(unfit)
+}
+
+fn unfit(unfit: Unfit) -> String {
+    match unfit {
+        Unfit::Zero(option) => format!("--{option} must be larger than 0"),
+        Unfit::Block { most } => format!("--block-size may be at most {}", format_bytes(most)),
+        Unfit::Depth { most } => format!("--depth may be at most {most}"),
+        Unfit::Memory { most } => {
+            format!("--depth times --block-size may be at most {}, twice that for mixed", format_bytes(most))
+        }
+        Unfit::Size => "--size must be at least --block-size".into(),
+        Unfit::NothingToSync => "--sync-every needs a workload that writes".into(),
+    }
+}

@@ -1,0 +1,87 @@
+//! The driver without io_uring: pread and pwrite, with a thread for each operation in flight.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::thread;
+
+use nix::sys::uio::{pread, pwrite};
+
+use crate::error::Error;
+use crate::flow::load::{Action, Next, Operation};
+use crate::ring::Arena;
+use crate::sys;
+
+use super::board::{Board, Settled};
+use super::{NAP, content, no_thread, slot};
+
+/// Begins the threads.
+pub(super) fn begin(board: &Arc<Board>, file: &Arc<OwnedFd>, arena: &Arc<Arena>) -> Result<(), Error> {
+    let left = Arc::new(AtomicU16::new(board.plan.depth));
+    for place in 0..board.plan.depth {
+        let (board, file, arena) = (Arc::clone(board), Arc::clone(file), Arc::clone(arena));
+        let left = Arc::clone(&left);
+        let work = move || {
+            work(&board, &file, &arena, place);
+            if left.fetch_sub(1, Ordering::AcqRel) == 1 {
+                board.lock().tell_finished();
+            }
+        };
+        let thread = thread::Builder::new().name(format!("load-{place}")).stack_size(128 << 10).spawn(work);
+        thread.map_err(|error| no_thread(&error))?;
+    }
+    Ok(())
+}
+
+fn work(board: &Board, file: &OwnedFd, arena: &Arc<Arena>, place: u16) {
+    sys::sleep::precisely();
+    loop {
+        let mut state = board.lock();
+        if state.is_told() {
+            return;
+        }
+        let now = board.now();
+        state.close_intervals(now);
+        let next = board.next(&mut state, now, || place);
+        drop(state);
+        match next {
+            Next::Start(operation) => loop {
+                let result = transfer(board, file, arena, place, operation);
+                let now = board.now();
+                let mut state = board.lock();
+                state.close_intervals(now);
+                match board.settle(&mut state, place, result, now) {
+                    Settled::Done => break,
+                    Settled::Again(_) => {}
+                }
+            },
+            Next::Wait(until) => thread::sleep(until.saturating_sub(board.now()).min(NAP)),
+            Next::Full => unreachable!("every thread has a place"),
+            Next::Done => return,
+        }
+    }
+}
+
+fn transfer(
+    board: &Board,
+    file: &OwnedFd,
+    arena: &Arc<Arena>,
+    place: u16,
+    operation: Operation,
+) -> Result<u32, i32> {
+    let plan = &board.plan;
+    let len = plan.block_bytes as usize;
+    let moved = match operation.action {
+        Action::Read => {
+            let mut buffer = arena.buffer(slot(plan, Action::Read, place));
+            pread(file, &mut buffer[..len], operation.offset as i64)
+        }
+        Action::Write => {
+            let mut buffer = arena.buffer(slot(plan, Action::Write, place));
+            content::stamp(&mut buffer[..len], plan.seed, operation.number);
+            pwrite(file, &buffer[..len], operation.offset as i64)
+        }
+        Action::Sync => nix::unistd::fsync(file.as_fd()).map(|()| 0),
+    };
+    moved.map(|moved| moved as u32).map_err(|errno| errno as i32)
+}

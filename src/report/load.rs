@@ -1,0 +1,45 @@
+//! What a bench adds to a run's report: the load, and what became of operations besides their times.
+
+use serde::{Deserialize, Serialize};
+
+/// The load of a bench.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Load {
+    /// as typed: `randread`, `mixed:70`
+    pub workload: String,
+    /// on what: `scratch`, `file` or `device`
+    pub ground: String,
+    /// so much of it, in bytes
+    pub size_bytes: u64,
+    /// of each operation
+    pub block_bytes: u64,
+    /// most operations in flight
+    pub depth: u64,
+    /// operations a second that were meant to start; null in a closed loop
+    pub rate_per_s: Option<f64>,
+    /// `fixed` or `poisson`; null in a closed loop
+    pub arrival: Option<String>,
+    /// how long operations were begun, in seconds, as asked
+    pub length_s: f64,
+    /// a sync after so many writes
+    pub sync_every: Option<u64>,
+    /// of all that is random
+    pub seed: u64,
+    /// that have completed, syncs not counted
+    pub operations: u64,
+    /// a second, over the run
+    pub operations_per_s: f64,
+    /// that moved less than a block
+    pub short_operations: u64,
+    /// that were out when nobody waited any longer; they are in the histograms with their age, a lower
+    /// bound
+    pub outstanding_operations: u64,
+    /// the age of the oldest of them, in seconds
+    pub outstanding_oldest_s: f64,
+    /// that arrived in an open loop and were not submitted before its end; they are in the histograms of
+    /// response times and of admission with their age, a lower bound
+    pub waiting_operations: u64,
+    /// the most that waited at once
+    pub most_waiting_operations: u64,
+}
