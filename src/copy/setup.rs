@@ -74,6 +74,8 @@ pub(super) fn is_passed(run: &Run<'_>, pair: &Pair, shape: &Shape) -> bool {
     // An engine that is named is wanted.
     is_unseen
         && run.job.engine == Choice::Auto
+        // A simulated device is asked about each operation.
+        && pair.target.edge.simulated.is_none()
         && pair.source.known_length().is_some()
         && are_local(run, pair)
 }
