@@ -354,7 +354,7 @@ fn nothing_is_cloned_past_it() {
     outcome.assert_ok();
     assert_ne!(text(&outcome.json(), "path.method"), "clone");
     let outcome = copy("auto", "seed=1", &source, &target).arg("--reflink=always").run();
-    outcome.assert_usage(&["--simulate slows bytes down, and --reflink=always copies none"]);
+    outcome.assert_usage(&["a simulated device slows bytes down, and --reflink=always copies none"]);
 }
 
 #[test]
@@ -370,6 +370,32 @@ fn latencies_are_replayed_from_a_log() {
     let report = outcome.json();
     assert!(number(&report, "latency.write.min_ns") >= 39_900_000, "{report}");
     assert_eq!(text(&report, "simulated.spec"), spec);
+}
+
+#[test]
+fn a_profile_is_a_device_of_which_spec_changes_a_part() {
+    let dir = Scratch::new();
+    let (source, target) = (dir.path("source"), dir.path("target"));
+    write_file(&source, 2, LEN);
+    let copy = |options: &[&str]| {
+        Highwater::copy().args(["--json", "-"]).args(options).args([&source, &target]).run()
+    };
+    for name in ["hdd", "usb-stick", "sd-card", "smr", "cloud-volume", "nfs"] {
+        let outcome = copy(&["--profile", name, "--simulate", "bandwidth=64M/s,cliff=32M/s@1G,seed=3"]);
+        outcome.assert_silent();
+        let report = outcome.json();
+        let spec = text(&report, "simulated.spec");
+        assert!(spec.starts_with("bandwidth=64MiB/s,cliff=32MiB/s@1GiB,"), "{spec}");
+        assert!(spec.ends_with(",seed=3"), "{spec}");
+    }
+    let outcome = copy(&["--profile", "nfs"]);
+    outcome.assert_silent();
+    assert!(number(&outcome.json(), "latency.write.min_ns") >= 2_690_000);
+    assert_holds(&target, 2, LEN);
+    let spec = "bandwidth=500MiB/s,read-latency=250us,write-latency=2ms 700us,sync-latency=2ms 700us";
+    assert_eq!(text(&outcome.json(), "simulated.spec"), spec);
+    let outcome = copy(&["--profile", "floppy"]);
+    outcome.assert_usage(&["invalid argument 'floppy' for '--profile'", "  - 'cloud-volume'\n"]);
 }
 
 /// Exit code 2, the message in full, and neither target touched.
@@ -422,5 +448,6 @@ fn cp_has_no_such_option_of_its_own_to_abbreviate() {
         Highwater::binary(command::BINARY).named("cp").args([option, "a", "b"]).current_dir(dir.dir()).run()
     };
     cp("--sim=seed=1").assert_code(1);
+    cp("--prof=hdd").assert_code(1);
     assert!(cp("--s=never").stderr.contains("ambiguous"), "{}", cp("--s=never").stderr);
 }

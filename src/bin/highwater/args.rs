@@ -6,7 +6,9 @@ pub mod copy;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use highwater::flow::simulate::PROFILES;
 use highwater::units::{parse_duration, parse_rate, parse_size};
 
 /// Copies files, devices and pipes through a fixed ring of registered buffers, with backpressure.
@@ -69,6 +71,9 @@ pub struct EngineOptions {
     /// A device that does not exist before the target: slow, faulty, full; see below
     #[arg(long, value_name = "SPEC")]
     pub simulate: Option<String>,
+    /// The same by a kind of device; what SPEC says comes before it
+    #[arg(long, value_name = "NAME", value_parser = profiles())]
+    pub profile: Option<String>,
     /// Files of a tree that are copied at the same time [default: as many as there are CPUs, 8 at most]
     #[arg(long, value_name = "N")]
     pub jobs: Option<u32>,
@@ -131,6 +136,10 @@ impl OutputOptions {
         let is_standard = |file: &Option<PathBuf>| file.as_deref() == Some(Path::new("-"));
         self.files().into_iter().filter_map(move |(option, file)| is_standard(file).then_some(option))
     }
+}
+
+fn profiles() -> PossibleValuesParser {
+    PROFILES.map(|profile| profile.name).into()
 }
 
 /// What SPEC is, for the help of every job that has a target.

@@ -98,7 +98,7 @@ pub fn copy(
     }
     let simulated = simulate::device(engine)?;
     if simulated.is_some() && options.reflink == Reflink::Always {
-        return Err(Usage::new("--simulate slows bytes down, and --reflink=always copies none"));
+        return Err(Usage::new("a simulated device slows bytes down, and --reflink=always copies none"));
     }
     Ok(Job {
         sources,

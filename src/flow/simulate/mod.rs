@@ -18,9 +18,11 @@ mod draw;
 mod duration;
 mod halts;
 mod parse;
+mod profile;
 mod spec;
 
 pub use device::{Device, File, Kind, Operation, Service};
 pub use duration::{Replay, ReplayError, Sample};
 pub use parse::{Fault, SpecError};
+pub use profile::{PROFILES, Profile};
 pub use spec::{Bad, Chance, Cliff, Latency, Share, Spec, Stall, Sync, Way};

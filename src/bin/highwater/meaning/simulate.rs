@@ -1,10 +1,10 @@
-//! What `--simulate` means: SPEC, and the logs that it replays.
+//! What `--simulate` and `--profile` mean: SPEC, and the logs that it replays.
 
 use std::fs::File;
 use std::path::Path;
 
 use highwater::error::{errno_of, strerror};
-use highwater::flow::simulate::{Device, Replay, Spec, SpecError};
+use highwater::flow::simulate::{Device, Profile, Replay, Spec, SpecError};
 use highwater::latency::Kind;
 use highwater::report::{HlogError, read_hlog};
 
@@ -14,8 +14,14 @@ use crate::quote::quote;
 
 /// The device that is to stand before the target.
 pub fn device(engine: &EngineOptions) -> Result<Option<Device>, Usage> {
-    let Some(text) = &engine.simulate else { return Ok(None) };
-    let spec = Spec::parse(text).map_err(|error| Usage::new(refusal(text, &error)))?;
+    let read = |text: &String| Spec::parse(text).map_err(|error| Usage::new(refusal(text, &error)));
+    let typed = engine.simulate.as_ref().map(read).transpose()?;
+    let profile = engine.profile.as_deref().and_then(Profile::named).map(|profile| profile.spec());
+    let spec = match (typed, profile) {
+        (Some(typed), Some(profile)) => typed.over(profile),
+        (Some(spec), None) | (None, Some(spec)) => spec,
+        (None, None) => return Ok(None),
+    };
     let mut failed = None;
     let device = Device::new(spec, |name, kind| {
         replay(name, kind).unwrap_or_else(|message| {
