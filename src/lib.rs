@@ -9,7 +9,7 @@
 //! | room | what it knows | what it must not know |
 //! |---|---|---|
 //! | `src/bin/highwater/` | what was typed, what is shown, which exit code | how bytes move |
-//! | [`report`] | a finished run as text, JSON, HdrHistogram logs | how it was run |
+//! | [`report`] | a finished run as text, JSON, HdrHistogram logs, OpenMetrics, a page with plots; runs side by side | how it was run |
 //! | [`copy`] | copies of files, devices, pipes and trees: what each name becomes, and by which worker | options as typed, io_uring |
 //! | [`stress`] | what a target makes of long writing: the pattern, its checker, when it slowed down | options as typed, io_uring |
 //! | [`bench`] | loads, and how long each of their operations takes | options as typed, io_uring |

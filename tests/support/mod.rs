@@ -18,6 +18,7 @@ pub mod disk;
 pub mod faulty;
 pub mod nbd;
 pub mod needs;
+pub mod recorded;
 pub mod report;
 pub mod server;
 pub mod trace;

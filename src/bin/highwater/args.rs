@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use highwater::flow::simulate::PROFILES;
 use highwater::units::{parse_duration, parse_rate, parse_size};
 
@@ -24,6 +24,30 @@ pub enum Command {
     /// Measure how long reads, writes and syncs take, at a load of your choice
     #[command(display_order = 0)]
     Bench(Box<bench::Bench>),
+    /// Draw runs from their JSON reports: of one, or of several laid over each other
+    #[command(after_help = REPORT_EXAMPLES, display_order = 1)]
+    Report {
+        /// JSON reports (--json) of copies, benches or stress runs, at most 8; - is standard input
+        #[arg(value_name = "RUN.json", required = true, value_hint = ValueHint::FilePath)]
+        runs: Vec<PathBuf>,
+        /// Write a page that needs nothing else; - is standard output
+        #[arg(long, value_name = "FILE", required_unless_present = "svg", value_hint = ValueHint::FilePath)]
+        html: Option<PathBuf>,
+        /// Write the page's plots as SVG files into DIR
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        svg: Option<PathBuf>,
+    },
+    /// Tell whether runs are better or worse than the first, from their JSON reports
+    #[command(after_help = COMPARE_EXAMPLES, display_order = 1)]
+    Compare {
+        /// JSON reports (--json) of one command: the first, and those that are compared with it; - is
+        /// standard input
+        #[arg(value_name = "RUN.json", required = true, num_args = 2.., value_hint = ValueHint::FilePath)]
+        runs: Vec<PathBuf>,
+        /// Leave with status 1 if a number is worse, at 95 %
+        #[arg(long, value_name = "WHAT")]
+        fail_on: Option<FailOn>,
+    },
     /// Print a script that completes this command's options in a shell
     #[command(display_order = 1)]
     Completions {
@@ -37,6 +61,32 @@ pub enum Command {
         job: Option<String>,
     },
 }
+
+/// What a comparison fails on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    Worse,
+}
+
+const COMPARE_EXAMPLES: &str = "\
+Verdicts are made by a bootstrap over the runs' intervals, and hold together at 95 %. They know what varies
+within a run, not what differs between two runs of the same: repeat runs before a small ratio is believed.
+
+Examples:
+  highwater compare before.json after.json         percentiles side by side, with verdicts
+  highwater compare --fail-on worse lastweek.json tonight.json
+                                                   for a nightly job
+
+Exit status: 0 done; 1 worse, with --fail-on worse; 2 bad usage, or a report that can't be used.";
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  highwater report run.json --html run.html        a page of a recorded run
+  highwater report monday.json tuesday.json --html both.html
+                                                   two runs laid over each other
+  highwater report run.json --svg plots            its plots as SVG files
+
+Exit status: 0 done; 1 a file can't be written; 2 bad usage, or a report that can't be used.";
 
 /// The definition of the whole command. `copy` is defined, and read, in a module of its own.
 pub fn command() -> clap::Command {
@@ -116,11 +166,17 @@ pub struct OutputOptions {
     /// Write metrics in OpenMetrics' text format, for Prometheus
     #[arg(long, value_name = "FILE")]
     pub metrics: Option<PathBuf>,
+    /// Draw the run as a page that needs nothing else: percentiles, latency and throughput over time
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Write the page's plots as SVG files into DIR
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub svg: Option<PathBuf>,
 }
 
 impl OutputOptions {
     /// Every option that names a file, and the file.
-    fn files(&self) -> [(&'static str, &Option<PathBuf>); 6] {
+    fn files(&self) -> [(&'static str, &Option<PathBuf>); 7] {
         [
             ("--json", &self.json),
             ("--manifest", &self.manifest),
@@ -128,6 +184,7 @@ impl OutputOptions {
             ("--hgrm", &self.hgrm),
             ("--csv", &self.csv),
             ("--metrics", &self.metrics),
+            ("--html", &self.html),
         ]
     }
 

@@ -11,6 +11,7 @@ mod monitor;
 mod outputs;
 mod program;
 mod quote;
+mod recorded;
 mod run;
 mod summary;
 mod voice;
@@ -37,6 +38,8 @@ fn main() -> ExitCode {
     let matches = args::command().get_matches();
     match args::Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command {
         Command::Bench(typed) => bench::bench(&typed),
+        Command::Compare { runs, fail_on } => recorded::compare(&runs, fail_on),
+        Command::Report { runs, html, svg } => recorded::report(&runs, html.as_deref(), svg.as_deref()),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { job } => manual::man(job.as_deref()),
     }

@@ -1,6 +1,6 @@
 //! The files that tell about a run: opened before it starts, written when it has ended.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,10 @@ use std::time::{Duration, SystemTime};
 use highwater::engine::IntervalSink;
 use highwater::error::{errno_of, strerror};
 use highwater::latency::{Timeline, Totals};
-use highwater::report::{CsvWriter, HlogWriter, Run, write_hgrm, write_json, write_metrics, write_table};
+use highwater::report::{
+    CsvWriter, HlogWriter, Named, Recorded, Run, Size, plots, write_hgrm, write_json, write_metrics,
+    write_page, write_table,
+};
 
 use crate::args::OutputOptions;
 use crate::quote::quote;
@@ -27,6 +30,7 @@ pub struct Outputs {
     hlog: Option<HlogWriter<Box<dyn Write + Send>>>,
     csv: Option<CsvWriter<Box<dyn Write + Send>>>,
     metrics: Option<Sheet>,
+    page: Page,
     interval: Duration,
     manifest: Option<Sheet>,
     timeline: Arc<Mutex<Timeline>>,
@@ -42,6 +46,7 @@ impl Outputs {
             json: options.json.as_deref().map(create).transpose()?,
             hgrm: options.hgrm.as_deref().map(create).transpose()?,
             metrics: options.metrics.as_deref().map(create).transpose()?,
+            page: Page::open(options.html.as_deref(), options.svg.as_deref())?,
             hlog,
             csv,
             interval: options.interval.unwrap_or(INTERVAL),
@@ -55,7 +60,7 @@ impl Outputs {
     /// Where intervals go while the run lasts, where somebody wants them.
     pub fn intervals(&mut self) -> Option<(Duration, IntervalSink)> {
         let (mut hlog, mut csv) = (self.hlog.take(), self.csv.take());
-        let timeline = self.json.is_some().then(|| Arc::clone(&self.timeline));
+        let timeline = (self.json.is_some() || self.page.is_wanted()).then(|| Arc::clone(&self.timeline));
         if hlog.is_none() && csv.is_none() && timeline.is_none() {
             return None;
         }
@@ -89,9 +94,53 @@ impl Outputs {
         write(self.json, |out| write_json(out, run))?;
         write(self.hgrm, |out| write_hgrm(out, latency))?;
         write(self.metrics, |out| write_metrics(out, run))?;
+        if self.page.is_wanted() {
+            let named = Named { name: run.command.name().to_owned(), run: Recorded::fresh(run) };
+            self.page.finish(&[named])?;
+        }
         if self.table {
             let standard_error = Path::new("standard error");
             write_table(&mut io::stderr(), &run.latency).map_err(|error| failed(standard_error, &error))?;
+        }
+        Ok(())
+    }
+}
+
+/// A page and its plots, for a run that has just been made and for those that were recorded.
+#[derive(Default)]
+pub struct Page {
+    html: Option<Sheet>,
+    svg: Option<PathBuf>,
+}
+
+impl Page {
+    /// Opens the file, makes the directory, or tells in words why that can't be.
+    pub fn open(html: Option<&Path>, svg: Option<&Path>) -> Result<Page, String> {
+        if let Some(folder) = svg {
+            let made = match fs::create_dir(folder) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                made => made,
+            };
+            // A file in it is the only proof that there can be more.
+            made.and_then(|()| tempfile::tempfile_in(folder).map(drop))
+                .map_err(|error| failed(folder, &error))?;
+        }
+        Ok(Page { html: html.map(create).transpose()?, svg: svg.map(Path::to_owned) })
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.html.is_some() || self.svg.is_some()
+    }
+
+    /// Draws `runs`, or tells in words what can't be written.
+    pub fn finish(self, runs: &[Named]) -> Result<(), String> {
+        write(self.html, |out| write_page(out, runs))?;
+        let Some(folder) = self.svg else { return Ok(()) };
+        for plot in plots(runs) {
+            for size in Size::ALL {
+                let path = folder.join(format!("{}-{}.svg", plot.name, size.name()));
+                fs::write(&path, plot.file(size)).map_err(|error| failed(&path, &error))?;
+            }
         }
         Ok(())
     }
