@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::pump::Pump;
 use super::slot::{Slot, State};
 use super::steps::Transfer;
+use super::tune::Admitted;
 
 /// Room for a caller's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +31,8 @@ impl Pump {
             None => {
                 let slot = self.free.pop()?;
                 self.order.push_back(slot);
-                self.slots[usize::from(slot)] = Slot::admitted(self.extents.position(), 0, false);
+                self.slots[usize::from(slot)] =
+                    Slot::admitted(self.extents.position(), 0, false, Admitted::default());
                 slot
             }
         };
@@ -44,8 +46,11 @@ impl Pump {
         assert!(n <= place.len, "a caller fills at most the room there is");
         assert_eq!(self.gathering(), Some(place.slot), "room is filled before anything else is asked");
         self.extents.take(n);
-        self.level.accept(u64::from(n), now);
+        let admitted = self.level.accept(u64::from(n), now);
         let slot = &mut self.slots[usize::from(place.slot)];
+        if slot.filled == 0 {
+            slot.admitted = admitted;
+        }
         slot.filled += n;
         slot.want = slot.filled;
         self.known_end = self.known_end.max(slot.end());

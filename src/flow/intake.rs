@@ -57,16 +57,16 @@ impl Pump {
             self.level.hold(u64::from(block.len), now);
             return Intake::Idle;
         };
-        if !self.level.admit(u64::from(block.len), now) {
+        let Some(admitted) = self.level.admit(u64::from(block.len), now) else {
             return Intake::Idle;
-        }
+        };
         if let Some(pace) = &mut self.pace {
             pace.spend(u64::from(block.len));
         }
         self.extents.take(block.len);
         self.free.pop();
         self.order.push_back(slot);
-        self.slots[usize::from(slot)] = Slot::admitted(block.offset, block.len, block.zeros);
+        self.slots[usize::from(slot)] = Slot::admitted(block.offset, block.len, block.zeros, admitted);
         self.submit_read(slot)
     }
 

@@ -12,6 +12,9 @@ use thiserror::Error;
 pub struct Marks {
     high_bytes: u64,
     low_bytes: u64,
+    /// as it was asked for
+    low: Option<u64>,
+    block_bytes: u64,
 }
 
 /// Marks that contradict each other, the block or the ring. All numbers are bytes.
@@ -77,13 +80,22 @@ impl Marks {
         if high > ring {
             return Err(MarksError::HighAboveRing { high, ring });
         }
-        let at_once = high - block;
         match low {
             Some(low) if low >= high => Err(MarksError::LowNotBelowHigh { low, high }),
-            // Between `at_once` and `high` a lower level would open for less than a block.
-            Some(low) => Ok(Marks { high_bytes: high, low_bytes: low.min(at_once) }),
-            None => Ok(Marks { high_bytes: high, low_bytes: at_once }),
+            low => Ok(Marks { high_bytes: high, low_bytes: 0, low, block_bytes: block }.with_high(high)),
         }
+    }
+
+    /// The same with another high-water mark, of a block at least and above the low-water mark that was
+    /// asked for.
+    pub(super) fn with_high(self, high_bytes: u64) -> Marks {
+        assert!(
+            high_bytes >= self.block_bytes && self.low.is_none_or(|low| low < high_bytes),
+            "block, low <= high"
+        );
+        // Between `at_once` and `high` a lower level would open for less than a block.
+        let at_once = high_bytes - self.block_bytes;
+        Marks { high_bytes, low_bytes: self.low.unwrap_or(at_once).min(at_once), ..self }
     }
 
     /// The most bytes that may be in flight.
@@ -128,6 +140,18 @@ impl Level {
     /// The marks it stands under.
     pub fn marks(&self) -> Marks {
         self.marks
+    }
+
+    /// Another high-water mark, from now on. Raised, it may open admission, and true is told; lowered, it
+    /// admits less, and what is above it is written first.
+    pub(super) fn set_high(&mut self, high_bytes: u64, now: Duration) -> bool {
+        self.marks = self.marks.with_high(high_bytes);
+        self.release(0, now)
+    }
+
+    /// For how long admission was closed until `now`.
+    pub(super) fn held(&self, now: Duration) -> Duration {
+        self.stats(now).paused
     }
 
     /// Bytes admitted to read and not yet written (Node: `writableLength`).

@@ -21,6 +21,7 @@ mod shared;
 pub mod simulate;
 mod slot;
 mod steps;
+mod tune;
 
 pub use caller::Place;
 pub use extents::{Block, Extent, Extents, Holes, Next};
@@ -32,3 +33,4 @@ pub use pump::Pump;
 pub use shape::{Digesting, Length, Shape, Side, Visibility};
 pub use shared::SharedLevel;
 pub use steps::{Failure, Intake, Outlet, Progress, Reason, Transfer};
+pub use tune::{Admitted, Bound, Completion, Tuned, Tuner};

@@ -110,8 +110,9 @@ impl Pump {
 
     /// A drain event: the block is with the target and its bytes are in flight no more.
     pub(super) fn block_done(&mut self, id: u16, now: Duration) {
-        let bytes = u64::from(self.slots[usize::from(id)].filled);
-        self.level.written(bytes, now);
+        let slot = &self.slots[usize::from(id)];
+        let bytes = u64::from(slot.filled);
+        self.level.written(bytes, slot.admitted, now);
         self.completed_bytes += bytes;
         self.release(id);
     }

@@ -4,11 +4,12 @@
 //! again, and who goes first. Must not know how anybody waits: a `Mutex` and a flag are all there
 //! is of concurrency here, held for some instructions and never while anything is waited for.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::marks::{Level, LevelStats, Marks};
+use super::tune::{Admitted, Completion, Tuned, Tuner};
 
 /// A [`Level`] that any number of pumps stand under, on any threads.
 ///
@@ -16,14 +17,19 @@ use super::marks::{Level, LevelStats, Marks};
 /// refused until it was admitted, and each of them hears of it by a completion of its own.
 #[derive(Debug)]
 pub struct SharedLevel {
-    marks: Marks,
     inner: Mutex<Inner>,
     opened: AtomicBool,
+    /// the mark, for whoever only shows it
+    high_bytes: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Inner {
     level: Level,
+    /// bytes written so far
+    delivered: u64,
+    /// moves the mark
+    tuner: Option<Box<Tuner>>,
     /// pumps that were refused when they asked last
     refused: u32,
     /// those of them that held nothing then
@@ -33,13 +39,44 @@ struct Inner {
 impl SharedLevel {
     /// An empty level under `marks`.
     pub fn new(marks: Marks) -> Arc<SharedLevel> {
-        let inner = Inner { level: Level::new(marks), refused: 0, starved: 0 };
-        Arc::new(SharedLevel { marks, inner: Mutex::new(inner), opened: AtomicBool::new(false) })
+        SharedLevel::with(marks, None)
     }
 
-    /// The marks it stands under.
+    /// An empty level whose high-water mark is moved by `tuner`, from where that stands; of `marks` the
+    /// low-water mark and the block hold.
+    pub fn tuned(marks: Marks, tuner: Tuner) -> Arc<SharedLevel> {
+        SharedLevel::with(marks.with_high(tuner.mark_bytes()), Some(Box::new(tuner)))
+    }
+
+    fn with(marks: Marks, tuner: Option<Box<Tuner>>) -> Arc<SharedLevel> {
+        let inner = Inner { level: Level::new(marks), delivered: 0, tuner, refused: 0, starved: 0 };
+        let high_bytes = AtomicU64::new(marks.high_bytes());
+        Arc::new(SharedLevel { inner: Mutex::new(inner), opened: AtomicBool::new(false), high_bytes })
+    }
+
+    /// The marks it stands under now.
     pub fn marks(&self) -> Marks {
-        self.marks
+        self.lock().level.marks()
+    }
+
+    /// Another high-water mark from now on: a block or more, above the low-water mark. Raised, it lets
+    /// pumps in that were refused; lowered, it admits less until what is above it is written.
+    pub fn set_high(&self, high_bytes: u64, now: Duration) {
+        let mut inner = self.lock();
+        self.high_bytes.store(high_bytes, Ordering::Relaxed);
+        if inner.level.set_high(high_bytes, now) && inner.refused > 0 {
+            self.tell_opened();
+        }
+    }
+
+    /// The high-water mark now, as it is shown.
+    pub fn high_bytes(&self) -> u64 {
+        self.high_bytes.load(Ordering::Relaxed)
+    }
+
+    /// What its tuner has come to, where it has one.
+    pub fn what_was_tuned(&self) -> Option<Tuned> {
+        self.lock().tuner.as_ref().map(|tuner| tuner.tuned())
     }
 
     /// In-flight bytes of all pumps.
@@ -104,6 +141,18 @@ impl Inner {
         was_last && self.others_wait(to)
     }
 
+    /// The tuner hears of a block; the mark that it wants now, where that is another.
+    fn tune(&mut self, bytes: u64, admitted: Admitted, now: Duration) -> Option<u64> {
+        let tuner = self.tuner.as_mut()?;
+        tuner.completed(&Completion {
+            bytes,
+            admitted,
+            completed_at: now,
+            delivered: self.delivered,
+            held: self.level.held(now),
+        })
+    }
+
     /// Whether pumps other than the one with this answer were refused.
     fn others_wait(&self, own: Answer) -> bool {
         self.refused > u32::from(own != Answer::Admitted)
@@ -111,7 +160,7 @@ impl Inner {
 }
 
 impl Share {
-    fn admit(&mut self, bytes: u64, now: Duration) -> bool {
+    fn admit(&mut self, bytes: u64, now: Duration) -> Option<Admitted> {
         let mut inner = self.level.lock();
         let others_first = self.bytes > 0 && inner.starved > 0;
         let answer = match !others_first && inner.level.admit(bytes, now) {
@@ -124,24 +173,35 @@ impl Share {
         }
         let admitted = answer == Answer::Admitted;
         self.bytes += if admitted { bytes } else { 0 };
-        admitted
+        admitted.then(|| Admitted { at: now, delivered: inner.delivered })
     }
 
-    fn release(&mut self, bytes: u64, release: impl FnOnce(&mut Level) -> bool) {
+    fn release(&mut self, bytes: u64, release: impl FnOnce(&mut Inner) -> bool) {
         assert!(bytes <= self.bytes, "a pump gives back what is its own");
         if bytes == 0 {
             return;
         }
         self.bytes -= bytes;
         let mut inner = self.level.lock();
-        if release(&mut inner.level) && inner.others_wait(self.answer) {
+        if release(&mut inner) && inner.others_wait(self.answer) {
             self.level.tell_opened();
         }
     }
 
+    fn written(&mut self, bytes: u64, admitted: Admitted, now: Duration) {
+        let level = Arc::clone(&self.level);
+        self.release(bytes, |inner| {
+            let drained = inner.level.written(bytes, now);
+            inner.delivered += bytes;
+            let Some(mark) = inner.tune(bytes, admitted, now) else { return drained };
+            level.high_bytes.store(mark, Ordering::Relaxed);
+            inner.level.set_high(mark, now) || drained
+        });
+    }
+
     fn leave(&mut self, now: Duration) {
         let bytes = self.bytes;
-        self.release(bytes, |level| level.give_back(bytes, now));
+        self.release(bytes, |inner| inner.level.give_back(bytes, now));
         if self.answer != Answer::Admitted && self.level.lock().change(&mut self.answer, Answer::Admitted) {
             self.level.tell_opened();
         }
@@ -192,9 +252,9 @@ impl PumpLevel {
         matches!(self, PumpLevel::Shared(share) if share.answer == Answer::Starved)
     }
 
-    pub fn admit(&mut self, bytes: u64, now: Duration) -> bool {
+    pub fn admit(&mut self, bytes: u64, now: Duration) -> Option<Admitted> {
         match self {
-            PumpLevel::Own(level) => level.admit(bytes, now),
+            PumpLevel::Own(level) => level.admit(bytes, now).then_some(Admitted { at: now, delivered: 0 }),
             PumpLevel::Shared(share) => share.admit(bytes, now),
         }
     }
@@ -206,19 +266,24 @@ impl PumpLevel {
             PumpLevel::Own(level) => level.hold(now),
             PumpLevel::Shared(share) => {
                 let mut inner = share.level.lock();
-                if inner.level.in_flight_bytes() + bytes > share.level.marks.high_bytes() {
+                if inner.level.in_flight_bytes() + bytes > inner.level.marks().high_bytes() {
                     inner.level.hold(now);
                 }
             }
         }
     }
 
-    pub fn accept(&mut self, bytes: u64, now: Duration) {
+    pub fn accept(&mut self, bytes: u64, now: Duration) -> Admitted {
         match self {
-            PumpLevel::Own(level) => level.accept(bytes, now),
+            PumpLevel::Own(level) => {
+                level.accept(bytes, now);
+                Admitted { at: now, delivered: 0 }
+            }
             PumpLevel::Shared(share) => {
                 share.bytes += bytes;
-                share.level.lock().level.accept(bytes, now);
+                let mut inner = share.level.lock();
+                inner.level.accept(bytes, now);
+                Admitted { at: now, delivered: inner.delivered }
             }
         }
     }
@@ -228,16 +293,16 @@ impl PumpLevel {
             PumpLevel::Own(level) => {
                 level.give_back(bytes, now);
             }
-            PumpLevel::Shared(share) => share.release(bytes, |level| level.give_back(bytes, now)),
+            PumpLevel::Shared(share) => share.release(bytes, |inner| inner.level.give_back(bytes, now)),
         }
     }
 
-    pub fn written(&mut self, bytes: u64, now: Duration) {
+    pub fn written(&mut self, bytes: u64, admitted: Admitted, now: Duration) {
         match self {
             PumpLevel::Own(level) => {
                 level.written(bytes, now);
             }
-            PumpLevel::Shared(share) => share.release(bytes, |level| level.written(bytes, now)),
+            PumpLevel::Shared(share) => share.written(bytes, admitted, now),
         }
     }
 
@@ -262,6 +327,7 @@ impl PumpLevel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const NOW: Duration = Duration::ZERO;
 
@@ -274,27 +340,35 @@ mod tests {
     #[test]
     fn a_pump_that_holds_nothing_goes_first() {
         let (level, [mut a, mut b, mut c]) = three();
-        assert!(a.admit(10, NOW) && a.admit(10, NOW));
-        assert!(!b.admit(10, NOW) && b.is_starved());
+        assert!(a.admit(10, NOW).is_some() && a.admit(10, NOW).is_some());
+        assert!(b.admit(10, NOW).is_none() && b.is_starved());
         assert!(!level.take_opened());
-        a.written(10, NOW);
+        a.written(10, Admitted::default(), NOW);
         assert!(level.take_opened() && !level.take_opened(), "one is told, once");
-        assert!(!a.admit(10, NOW), "there is room, and another goes first");
+        assert!(a.admit(10, NOW).is_none(), "there is room, and another goes first");
         assert!(a.is_refused() && !a.is_starved());
-        assert!(b.admit(10, NOW));
+        assert!(b.admit(10, NOW).is_some());
         assert!(level.take_opened(), "those that it went before may ask again");
-        assert!(!c.admit(10, NOW));
+        assert!(c.admit(10, NOW).is_none());
         assert_eq!((a.in_flight_bytes(), b.in_flight_bytes(), level.in_flight_bytes()), (10, 10, 20));
     }
 
     #[test]
     fn a_pump_that_leaves_lets_others_in() {
         let (level, [mut a, mut b, mut c]) = three();
-        assert!(a.admit(10, NOW) && a.admit(10, NOW) && !b.admit(10, NOW) && !c.admit(10, NOW));
+        assert!(
+            a.admit(10, NOW).is_some()
+                && a.admit(10, NOW).is_some()
+                && b.admit(10, NOW).is_none()
+                && c.admit(10, NOW).is_none()
+        );
         a.leave(NOW);
         assert!(level.take_opened());
         b.leave(NOW);
-        assert!(c.admit(10, NOW) && c.admit(10, NOW), "a pump that left goes before nobody");
+        assert!(
+            c.admit(10, NOW).is_some() && c.admit(10, NOW).is_some(),
+            "a pump that left goes before nobody"
+        );
         assert_eq!(level.stats(NOW).peak_bytes, 20);
         assert_eq!(level.stats(NOW).drain_events, 0, "nothing was written");
     }
@@ -302,8 +376,64 @@ mod tests {
     #[test]
     fn nobody_is_told_where_nobody_waits() {
         let (level, [mut a, ..]) = three();
-        assert!(a.admit(10, NOW) && a.admit(10, NOW) && !a.admit(10, NOW));
-        a.written(10, NOW);
+        assert!(a.admit(10, NOW).is_some() && a.admit(10, NOW).is_some() && a.admit(10, NOW).is_none());
+        a.written(10, Admitted::default(), NOW);
         assert!(!level.take_opened(), "it knows by its own completion");
+    }
+
+    #[test]
+    fn a_mark_that_is_raised_lets_all_in_that_were_refused() {
+        let (level, [mut a, mut b, mut c]) = three();
+        assert!(a.admit(10, NOW).is_some() && a.admit(10, NOW).is_some());
+        assert!(b.admit(10, NOW).is_none() && c.admit(10, NOW).is_none());
+        level.set_high(40, NOW);
+        assert!(level.take_opened() && !level.is_held());
+        assert!(b.admit(10, NOW).is_some() && c.admit(10, NOW).is_some());
+        level.set_high(10, NOW);
+        a.written(10, Admitted::default(), NOW);
+        a.written(10, Admitted::default(), NOW);
+        assert!(a.admit(10, NOW).is_none(), "20 bytes are in flight, under a mark of 10");
+        b.written(10, Admitted::default(), NOW);
+        c.written(10, Admitted::default(), NOW);
+        assert!(a.admit(10, NOW).is_some() && level.in_flight_bytes() == 10);
+    }
+
+    proptest! {
+        /// Whatever completes when, the mark is between a block and the ring, nothing is admitted above
+        /// it, and once all is written a block is: the tuner stalls nobody.
+        #[test]
+        fn a_tuned_level_keeps_its_bounds(
+            ring in 1u32..40, least in 1u32..4, start in 0u32..50, low in any::<bool>(),
+            steps in proptest::collection::vec((0u32..4, 0u64..1 << 36, 1u64..=100), 0..2000),
+        ) {
+            let least = least.min(ring);
+            let low = low.then_some(u64::from(least) * 100 - 1);
+            let marks = Marks::new(u64::from(ring) * 100, low, 100, u64::from(ring) * 100).unwrap();
+            let level = SharedLevel::tuned(marks, Tuner::new(100, least, ring, start));
+            let mut pump = PumpLevel::shared(Arc::clone(&level));
+            let (mut now, mut admitted) = (Duration::ZERO, std::collections::VecDeque::new());
+            for (what, pause, bytes) in steps {
+                now += Duration::from_nanos(pause >> (what * 8));
+                if what > 0 {
+                    let before = level.in_flight_bytes();
+                    let high = level.marks().high_bytes();
+                    if let Some(admission) = pump.admit(bytes, now) {
+                        prop_assert!(before + bytes <= high);
+                        admitted.push_back((bytes, admission));
+                    }
+                }
+                if what != 1 && let Some((bytes, admission)) = admitted.pop_front() {
+                    // Those that tell may be late.
+                    pump.written(bytes, admission, now.saturating_sub(Duration::from_nanos(pause & 0xffff)));
+                }
+                let high = level.marks().high_bytes();
+                prop_assert!((u64::from(least) * 100..=u64::from(ring) * 100).contains(&high));
+                prop_assert!(level.high_bytes() == high && level.in_flight_bytes() <= u64::from(ring) * 100);
+            }
+            for (bytes, admission) in admitted {
+                pump.written(bytes, admission, now);
+            }
+            prop_assert!(pump.admit(100, now).is_some());
+        }
     }
 }

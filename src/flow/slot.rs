@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use super::patience::Trials;
+use super::tune::Admitted;
 
 /// What a slot does now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub(super) struct Slot {
     pub window: Range<u32>,
     /// holds zeros that need not be read
     pub zeros: bool,
+    /// when its first byte was
+    pub admitted: Admitted,
     /// what it has met
     pub trials: Trials,
     /// where the operation in flight began
@@ -61,6 +64,7 @@ impl Slot {
             filled: 0,
             window: 0..0,
             zeros: false,
+            admitted: Admitted::default(),
             trials: Trials::default(),
             submitted_at: 0,
             buffered: false,
@@ -68,8 +72,9 @@ impl Slot {
     }
 
     /// A slot that has been admitted and waits to be filled.
-    pub fn admitted(offset: u64, want: u32, zeros: bool) -> Slot {
-        Slot { state: State::Reading { submitted: false }, offset, want, zeros, ..Slot::free() }
+    pub fn admitted(offset: u64, want: u32, zeros: bool, admitted: Admitted) -> Slot {
+        let state = State::Reading { submitted: false };
+        Slot { state, offset, want, zeros, admitted, ..Slot::free() }
     }
 
     /// The end of what has come, in the stream.
@@ -196,7 +201,7 @@ mod tests {
             align in prop_oneof![Just(1u32), Just(512), Just(1024)], block in 0u64..3, looks_on in any::<bool>(),
         ) {
             let capacity = 5120;
-            let mut slot = Slot::admitted(block * capacity as u64, want, false);
+            let mut slot = Slot::admitted(block * capacity as u64, want, false, Admitted::default());
             let mut shorts = shorts.into_iter();
             let mut ops = 0;
             while slot.filled < want {
@@ -223,7 +228,7 @@ mod tests {
             align in prop_oneof![Just(1u32), Just(512), Just(1024)],
         ) {
             let start = start * 512;
-            let mut slot = Slot::admitted(1 << 20, start + len, false);
+            let mut slot = Slot::admitted(1 << 20, start + len, false, Admitted::default());
             slot.filled = start + len;
             slot.window = start..start + len;
             let mut written = vec![false; (start + len) as usize];

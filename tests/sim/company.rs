@@ -16,6 +16,8 @@ use crate::{Check, caught, ensure, every_seed};
 pub struct Company {
     seed: u64,
     marks: Marks,
+    /// the high-water mark moves between this and where it begins
+    moves_to: Option<u64>,
     plans: Vec<Plan>,
 }
 
@@ -30,10 +32,13 @@ pub enum Bug {
     LeaveForgotten,
     /// pumps are admitted past the mark
     AdmittedPastTheMark,
+    /// the mark is raised, and nobody is told
+    RaisedInSecret,
 }
 
 impl Bug {
-    pub const ALL: [Bug; 4] = [Bug::NobodyTold, Bug::OneTold, Bug::LeaveForgotten, Bug::AdmittedPastTheMark];
+    pub const ALL: [Bug; 5] =
+        [Bug::NobodyTold, Bug::OneTold, Bug::LeaveForgotten, Bug::AdmittedPastTheMark, Bug::RaisedInSecret];
 }
 
 impl Company {
@@ -61,7 +66,9 @@ impl Company {
             // A caller that fills blocks is bounded by the ring and told by the mark, not refused.
             (shape.marks, shape.filled_by_caller) = (marks, false);
         }
-        Company { seed, marks, plans }
+        let least = largest.max(low.map_or(0, |low| low + 1));
+        let moves_to = (block == largest && least < high && rng.bool()).then_some(least);
+        Company { seed, marks, moves_to, plans }
     }
 }
 
@@ -156,6 +163,8 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         member.is_to_tell = true;
+        self.move_mark();
+        let member = &mut self.members[nth];
         match member.stage {
             Stage::Running => {
                 member.driver.time_passes(steps);
@@ -165,6 +174,17 @@ impl<'a> Run<'a> {
                 self.leave(nth);
                 Ok(())
             }
+        }
+    }
+
+    /// As a tuner does: somebody tells afterwards whether that has opened admission.
+    fn move_mark(&mut self) {
+        let Some(least) = self.company.moves_to.filter(|_| self.rng.u32(0..8) == 0) else { return };
+        let now = self.members.iter().map(|member| member.driver.world.now()).max().unwrap_or_default();
+        let high = self.rng.u64(least..=self.company.marks.high_bytes());
+        self.level.set_high(high, now);
+        if self.bug == Some(Bug::RaisedInSecret) {
+            self.level.take_opened();
         }
     }
 

@@ -23,6 +23,11 @@
 //! clock of its own, so that any order among them can come. A pump that was refused asks again after
 //! a completion of its own or once it is told that admission has opened; whoever tells may be late.
 //!
+//! The mark above them may move at any time.
+//!
+//! **Speed** is modelled in `tuning` only, without faults: devices with their queues, and how fast the
+//! pump is between them.
+//!
 //! **Not modelled:** memory or a device that lies about a completed operation, a source whose bytes
 //! change under the copy, lost power (sync is the engine's, not the pump's).
 //!
@@ -53,6 +58,7 @@ mod source;
 mod subject;
 mod target;
 mod trials;
+mod tuning;
 mod verdict;
 mod world;
 
