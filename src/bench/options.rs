@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::engine::{Choice, Direct};
 use crate::flow::load::{Arrival, Plan};
+use crate::flow::simulate::Device;
 use crate::scratch::{Access, Wanted};
 
 /// What the operations are.
@@ -98,6 +99,8 @@ pub struct Options {
     pub direct: Direct,
     /// which driver
     pub engine: Choice,
+    /// `--simulate`: stands before the target while that is measured, each time from its beginning
+    pub simulated: Option<Device>,
     /// how long an interval is
     pub interval: Option<Duration>,
     /// nothing has completed for so long: that is a stall, zero: none is one

@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::fcntl::OFlag;
 
 use crate::engine::load::{self, Outcome, Setup};
-use crate::engine::{Direct, News, open_direct};
+use crate::engine::{Direct, News, Simulated, Simulator, open_direct};
 use crate::error::{Cause, Error, Op, errno_of};
 use crate::flow::load::{Arrival, Plan};
 use crate::latency::Interval;
@@ -122,7 +122,7 @@ impl Bench {
             sync_every: None,
             seed: !self.options.seed,
         };
-        let outcome = self.carry_out(plan, None, &mut Unheard(witness), cancel)?;
+        let outcome = self.carry_out(plan, None, None, &mut Unheard(witness), cancel)?;
         if let Some(error) = outcome.errors.into_iter().next() {
             return Err(error);
         }
@@ -152,7 +152,8 @@ impl Bench {
     /// # Errors
     /// Those of [`load::run`].
     pub fn measure(&self, witness: &mut dyn load::Witness, cancel: &Cancel) -> Result<Outcome, Error> {
-        self.carry_out(self.plan(), self.options.interval, witness, cancel)
+        let simulated = self.options.simulated.clone().map(|device| Simulator::new(device).file(b""));
+        self.carry_out(self.plan(), simulated, self.options.interval, witness, cancel)
     }
 
     pub(super) fn plan(&self) -> Plan {
@@ -162,6 +163,7 @@ impl Bench {
     pub(super) fn carry_out(
         &self,
         plan: Plan,
+        simulated: Option<Arc<Simulated>>,
         interval: Option<Duration>,
         witness: &mut dyn load::Witness,
         cancel: &Cancel,
@@ -170,6 +172,7 @@ impl Bench {
             plan,
             file: Arc::clone(&self.file),
             path: self.ground.path.clone(),
+            simulated,
             choice: self.options.engine,
             interval,
             stall_limit: self.options.stall_limit,

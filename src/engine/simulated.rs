@@ -10,6 +10,7 @@ use nix::errno::Errno;
 
 use crate::flow::Transfer;
 use crate::flow::simulate::{self, Device, Kind, Operation};
+use crate::sys;
 
 use super::settle::Way;
 
@@ -80,13 +81,18 @@ impl Simulated {
 
     /// Makes something durable by `call`, on a simulated device where there is one.
     pub fn sync(of: Option<&Simulated>, call: impl FnOnce() -> Result<(), Errno>) -> Result<(), Errno> {
-        let Some(Simulated { simulator, file }) = of else { return call() };
-        let now = simulator.started.elapsed();
-        let service = {
-            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-            simulator.lock().sync(Some(&mut file), now)
-        };
-        simulator.service(service).sync(call)
+        match of {
+            Some(simulated) => simulated.begin_sync().sync(call),
+            None => call(),
+        }
+    }
+
+    /// Begins to make it durable now.
+    pub fn begin_sync(&self) -> Service {
+        let now = self.simulator.started.elapsed();
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let service = self.simulator.lock().sync(Some(&mut file), now);
+        self.simulator.service(service)
     }
 
     pub(super) fn begin_transfer(&self, way: Way, transfer: Transfer, base: u64) -> Service {
@@ -102,6 +108,10 @@ impl Simulated {
 impl Service {
     /// Waits until it may complete, as long as that takes: nothing stops a disk that is at it.
     pub fn wait(&self) {
+        if self.due <= Instant::now() {
+            return;
+        }
+        sys::sleep::precisely();
         std::thread::sleep(self.due.saturating_duration_since(Instant::now()));
     }
 

@@ -118,12 +118,8 @@ pub struct EngineOptions {
     /// io_uring (ring), pread and pwrite (plain), or whatever is possible (auto)
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     pub engine: Engine,
-    /// A device that does not exist before the target: slow, faulty, full; see below
-    #[arg(long, value_name = "SPEC")]
-    pub simulate: Option<String>,
-    /// The same by a kind of device; what SPEC says comes before it
-    #[arg(long, value_name = "NAME", value_parser = profiles())]
-    pub profile: Option<String>,
+    #[command(flatten)]
+    pub simulated: Simulated,
     /// Files of a tree that are copied at the same time [default: as many as there are CPUs, 8 at most]
     #[arg(long, value_name = "N")]
     pub jobs: Option<u32>,
@@ -193,6 +189,17 @@ impl OutputOptions {
         let is_standard = |file: &Option<PathBuf>| file.as_deref() == Some(Path::new("-"));
         self.files().into_iter().filter_map(move |(option, file)| is_standard(file).then_some(option))
     }
+}
+
+/// What stands before the target: the same for every job.
+#[derive(Debug, Args)]
+pub struct Simulated {
+    /// A device that does not exist before the target: slow, faulty, full; see below
+    #[arg(long, value_name = "SPEC")]
+    pub simulate: Option<String>,
+    /// The same by a kind of device; what SPEC says comes before it
+    #[arg(long, value_name = "NAME", value_parser = profiles())]
+    pub profile: Option<String>,
 }
 
 fn profiles() -> PossibleValuesParser {

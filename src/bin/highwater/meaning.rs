@@ -2,7 +2,7 @@
 
 mod backup;
 mod files;
-mod simulate;
+pub mod simulate;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -96,7 +96,7 @@ pub fn copy(
         let option = if options.verify { "--verify" } else { "--manifest" };
         return Err(Usage::new(format!("{option} needs the bytes, and --reflink=always copies none")));
     }
-    let simulated = simulate::device(engine)?;
+    let simulated = simulate::device(&engine.simulated).map_err(Usage::new)?;
     if simulated.is_some() && options.reflink == Reflink::Always {
         return Err(Usage::new("a simulated device slows bytes down, and --reflink=always copies none"));
     }

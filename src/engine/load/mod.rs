@@ -17,13 +17,14 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use crate::error::{Cause, Error, Op};
-use crate::flow::load::{Action, Arrival, Plan};
+use crate::flow::load::{Action, Arrival, Operation, Plan};
+use crate::flow::simulate;
 use crate::latency::{Interval, Kind, Totals};
 use crate::ring::Arena;
 use crate::sys;
 use crate::sys::cancel::Cancel;
 
-use super::{Choice, News, Note, Stall, Stalls};
+use super::{Choice, News, Note, Service, Simulated, Stall, Stalls};
 use board::Board;
 
 /// What a load is told.
@@ -34,6 +35,8 @@ pub struct Setup {
     pub file: Arc<OwnedFd>,
     /// what messages call it
     pub path: PathBuf,
+    /// a device that does not exist stands before it
+    pub simulated: Option<Arc<Simulated>>,
     /// which driver
     pub choice: Choice,
     /// how long an interval is
@@ -120,13 +123,13 @@ enum Message {
 /// Where it can't begin: io_uring demanded and refused, no memory, no thread. What fails later is in the
 /// outcome.
 pub fn run(setup: Setup, witness: &mut dyn Witness, cancel: &Cancel) -> Result<Outcome, Error> {
-    let Setup { plan, file, path, choice, interval, stall_limit, patience } = setup;
+    let Setup { plan, file, path, simulated, choice, interval, stall_limit, patience } = setup;
     let arena = arena(&plan)?;
     content::fill(&arena, plan.seed);
     let kinds: &[Kind] = if plan.arrival == Arrival::Closed { &Kind::SERVICE } else { &Kind::ALL };
     let (tell, told) = channel();
     let board = Arc::new(Board::new(plan, kinds, interval, path, cancel.clone(), tell));
-    let begun = begin(choice, &board, &file, &arena)?;
+    let begun = begin(choice, &board, &Ground { file, simulated, arena: Arc::clone(&arena) })?;
     let mut stalls = Stalls::new(stall_limit);
     let mut over_since = None;
     loop {
@@ -179,18 +182,35 @@ fn slot(plan: &Plan, action: Action, place: u16) -> u16 {
     }
 }
 
+/// What operations go to, and their buffers.
+#[derive(Clone)]
+struct Ground {
+    file: Arc<OwnedFd>,
+    simulated: Option<Arc<Simulated>>,
+    arena: Arc<Arena>,
+}
+
+impl Ground {
+    /// What a simulated device makes of an operation, where there is one.
+    fn begin(&self, operation: Operation, len: u32) -> Option<Service> {
+        let simulated = self.simulated.as_ref()?;
+        let kind = match operation.action {
+            Action::Read => simulate::Kind::Read,
+            Action::Write => simulate::Kind::Write,
+            Action::Sync => return Some(simulated.begin_sync()),
+        };
+        let offset = operation.offset;
+        Some(simulated.begin(simulate::Operation { kind, offset, len, whole_sectors: true }))
+    }
+}
+
 /// Begins the driver's threads; whether that is a ring, whether with registered buffers, and what could
 /// not be had.
-fn begin(
-    choice: Choice,
-    board: &Arc<Board>,
-    file: &Arc<OwnedFd>,
-    arena: &Arc<Arena>,
-) -> Result<(bool, bool, Vec<Note>), Error> {
+fn begin(choice: Choice, board: &Arc<Board>, ground: &Ground) -> Result<(bool, bool, Vec<Note>), Error> {
     let mut notes = Vec::new();
     if choice != Choice::Plain {
         sys::memlock::raise_to_hard();
-        match queue::begin(board, file, arena)? {
+        match queue::begin(board, ground)? {
             Ok(unregistered) => {
                 notes.extend(unregistered.map(Note::Unregistered));
                 return Ok((true, unregistered.is_none(), notes));
@@ -201,7 +221,7 @@ fn begin(
             Err(errno) => notes.push(Note::NoRing(errno)),
         }
     }
-    plain::begin(board, file, arena)?;
+    plain::begin(board, ground)?;
     Ok((false, false, notes))
 }
 

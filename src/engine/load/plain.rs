@@ -1,6 +1,6 @@
 //! The driver without io_uring: pread and pwrite, with a thread for each operation in flight.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
@@ -9,20 +9,19 @@ use nix::sys::uio::{pread, pwrite};
 
 use crate::error::Error;
 use crate::flow::load::{Action, Next, Operation};
-use crate::ring::Arena;
 use crate::sys;
 
 use super::board::{Board, Settled};
-use super::{NAP, content, no_thread, slot};
+use super::{Ground, NAP, content, no_thread, slot};
 
 /// Begins the threads.
-pub(super) fn begin(board: &Arc<Board>, file: &Arc<OwnedFd>, arena: &Arc<Arena>) -> Result<(), Error> {
+pub(super) fn begin(board: &Arc<Board>, ground: &Ground) -> Result<(), Error> {
     let left = Arc::new(AtomicU16::new(board.plan.depth));
     for place in 0..board.plan.depth {
-        let (board, file, arena) = (Arc::clone(board), Arc::clone(file), Arc::clone(arena));
+        let (board, ground) = (Arc::clone(board), ground.clone());
         let left = Arc::clone(&left);
         let work = move || {
-            work(&board, &file, &arena, place);
+            work(&board, &ground, place);
             if left.fetch_sub(1, Ordering::AcqRel) == 1 {
                 board.lock().tell_finished();
             }
@@ -33,7 +32,7 @@ pub(super) fn begin(board: &Arc<Board>, file: &Arc<OwnedFd>, arena: &Arc<Arena>)
     Ok(())
 }
 
-fn work(board: &Board, file: &OwnedFd, arena: &Arc<Arena>, place: u16) {
+fn work(board: &Board, ground: &Ground, place: u16) {
     sys::sleep::precisely();
     loop {
         let mut state = board.lock();
@@ -46,7 +45,7 @@ fn work(board: &Board, file: &OwnedFd, arena: &Arc<Arena>, place: u16) {
         drop(state);
         match next {
             Next::Start(operation) => loop {
-                let result = transfer(board, file, arena, place, operation);
+                let result = transfer(board, ground, place, operation);
                 let now = board.now();
                 let mut state = board.lock();
                 state.close_intervals(now);
@@ -62,15 +61,19 @@ fn work(board: &Board, file: &OwnedFd, arena: &Arc<Arena>, place: u16) {
     }
 }
 
-fn transfer(
-    board: &Board,
-    file: &OwnedFd,
-    arena: &Arc<Arena>,
-    place: u16,
-    operation: Operation,
-) -> Result<u32, i32> {
-    let plan = &board.plan;
-    let len = plan.block_bytes as usize;
+fn transfer(board: &Board, ground: &Ground, place: u16, operation: Operation) -> Result<u32, i32> {
+    let len = board.plan.block_bytes;
+    let Some(service) = ground.begin(operation, len) else {
+        return carry_out(board, ground, place, operation, len);
+    };
+    let result = service.outcome.and_then(|len| carry_out(board, ground, place, operation, len));
+    service.wait();
+    result
+}
+
+fn carry_out(board: &Board, ground: &Ground, place: u16, operation: Operation, len: u32) -> Result<u32, i32> {
+    let Ground { file, arena, .. } = ground;
+    let (plan, len) = (&board.plan, len as usize);
     let moved = match operation.action {
         Action::Read => {
             let mut buffer = arena.buffer(slot(plan, Action::Read, place));

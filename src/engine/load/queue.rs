@@ -1,28 +1,24 @@
 //! The driver over a ring: one thread, which submits and waits in one system call.
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::error::{Cause, Error, Op};
 use crate::flow::load::{Action, Next, Operation};
-use crate::ring::{Arena, Queue};
+use crate::ring::Queue;
 use crate::sys;
 
-use super::board::{Board, Settled};
-use super::{NAP, content, no_thread, slot};
+use super::board::{Board, Settled, State};
+use super::{Ground, NAP, content, no_thread, slot};
 
 /// Begins the thread. The errno that refuses a ring, or that which refuses to register buffers.
-pub(super) fn begin(
-    board: &Arc<Board>,
-    file: &Arc<OwnedFd>,
-    arena: &Arc<Arena>,
-) -> Result<Result<Option<i32>, i32>, Error> {
-    let (board, file, arena) = (Arc::clone(board), Arc::clone(file), Arc::clone(arena));
+pub(super) fn begin(board: &Arc<Board>, ground: &Ground) -> Result<Result<Option<i32>, i32>, Error> {
+    let (board, ground) = (Arc::clone(board), ground.clone());
     let (tell, told) = channel();
     let work = move || {
-        if let Some(mut driver) = Driver::open(board, file, arena, tell) {
+        if let Some(mut driver) = Driver::open(board, ground, tell) {
             driver.drive();
         }
     };
@@ -34,20 +30,18 @@ pub(super) fn begin(
 struct Driver {
     queue: Queue,
     board: Arc<Board>,
-    file: Arc<OwnedFd>,
-    arena: Arc<Arena>,
+    ground: Ground,
     /// places that no operation is at
     free: Vec<u16>,
+    /// by place, when a simulated device lets its operation complete
+    due: Vec<Option<Instant>>,
+    /// what has completed in truth, and not for the simulated device
+    held: Vec<(Instant, u16, Result<u32, i32>)>,
 }
 
 impl Driver {
     /// A ring belongs to the thread that makes it.
-    fn open(
-        board: Arc<Board>,
-        file: Arc<OwnedFd>,
-        arena: Arc<Arena>,
-        tell: Sender<Result<Option<i32>, i32>>,
-    ) -> Option<Driver> {
+    fn open(board: Arc<Board>, ground: Ground, tell: Sender<Result<Option<i32>, i32>>) -> Option<Driver> {
         let mut queue = match Queue::new(board.plan.depth) {
             Ok(queue) => queue,
             Err(errno) => {
@@ -55,10 +49,11 @@ impl Driver {
                 return None;
             }
         };
-        let registered = queue.register(&arena);
+        let registered = queue.register(&ground.arena);
         let _ = tell.send(Ok(registered.err()));
         let free = (0..board.plan.depth).rev().collect();
-        Some(Driver { queue, board, file, arena, free })
+        let due = vec![None; usize::from(board.plan.depth)];
+        Some(Driver { queue, board, ground, free, due, held: Vec::new() })
     }
 
     fn drive(&mut self) {
@@ -74,10 +69,13 @@ impl Driver {
             state.close_intervals(now);
             while let Some(done) = self.queue.completed() {
                 drop(done.buffer);
-                match board.settle(&mut state, done.place, done.result, now) {
-                    Settled::Done => self.free.push(done.place),
-                    Settled::Again(operation) => self.submit(done.place, operation),
+                match self.due[usize::from(done.place)].take() {
+                    Some(due) => self.held.push((due, done.place, done.result)),
+                    None => self.settle(&mut state, done.place, done.result, now),
                 }
+            }
+            while let Some((place, result)) = self.take_due() {
+                self.settle(&mut state, place, result, now);
             }
             let wait = loop {
                 let place = self.free.last().copied();
@@ -89,32 +87,67 @@ impl Driver {
                         self.submit(place, operation);
                     }
                     (Next::Wait(until), _) => break until.saturating_sub(now).min(NAP),
-                    (Next::Done, _) if self.queue.in_flight() == 0 => return state.tell_finished(),
+                    (Next::Done, _) if self.queue.in_flight() + self.held.len() == 0 => {
+                        return state.tell_finished();
+                    }
                     _ => break NAP,
                 }
             };
             drop(state);
-            if let Err(errno) = self.queue.wait(wait) {
+            if let Err(errno) = self.queue.wait(self.until_due().map_or(wait, |due| due.min(wait))) {
                 panic!("io_uring_enter can't fail with errno {errno}");
             }
         }
     }
 
+    fn settle(&mut self, state: &mut State, place: u16, result: Result<u32, i32>, now: Duration) {
+        match Arc::clone(&self.board).settle(state, place, result, now) {
+            Settled::Done => self.free.push(place),
+            Settled::Again(operation) => self.submit(place, operation),
+        }
+    }
+
+    /// One of those that may complete by now.
+    fn take_due(&mut self) -> Option<(u16, Result<u32, i32>)> {
+        if self.held.is_empty() {
+            return None;
+        }
+        let now = Instant::now();
+        let nth = self.held.iter().position(|(due, ..)| *due <= now)?;
+        let (_, place, result) = self.held.swap_remove(nth);
+        Some((place, result))
+    }
+
+    /// How long it is to the first of them.
+    fn until_due(&self) -> Option<Duration> {
+        let first = self.held.iter().map(|(due, ..)| *due).min()?;
+        Some(first.saturating_duration_since(Instant::now()))
+    }
+
     fn submit(&mut self, place: u16, operation: Operation) {
         let plan = &self.board.plan;
-        let len = plan.block_bytes;
-        let buffer = |action| self.arena.buffer(slot(plan, action, place));
+        let service = self.ground.begin(operation, plan.block_bytes);
+        self.due[usize::from(place)] = service.map(|service| service.due);
+        let len = match service.map_or(Ok(plan.block_bytes), |service| service.outcome) {
+            Ok(len) => len,
+            Err(errno) => {
+                let due = self.due[usize::from(place)].take().expect("a simulated device has failed it");
+                return self.held.push((due, place, Err(errno)));
+            }
+        };
+        let Ground { file, arena, .. } = &self.ground;
+        let buffer = |action| arena.buffer(slot(plan, action, place));
         match operation.action {
             Action::Read => {
                 let buffer = buffer(Action::Read);
-                self.queue.read(place, &self.file, buffer, len, operation.offset);
+                self.queue.read(place, file, buffer, len, operation.offset);
             }
             Action::Write => {
                 let mut buffer = buffer(Action::Write);
                 content::stamp(&mut buffer[..len as usize], plan.seed, operation.number);
-                self.queue.write(place, &self.file, buffer, len, operation.offset);
+                self.queue.write(place, file, buffer, len, operation.offset);
             }
-            Action::Sync => self.queue.sync(place, &self.file),
+            Action::Sync => self.queue.sync(place, file),
         }
     }
 }

@@ -7,11 +7,11 @@ use clap::{Args, ValueEnum};
 use highwater::bench::Workload;
 use highwater::units::{parse_duration, parse_size};
 
-use super::{Engine, OutputOptions, When};
+use super::{Engine, OutputOptions, SPEC, Simulated, When};
 
 /// `highwater bench` as typed.
 #[derive(Debug, Args)]
-#[command(after_help = AFTER_HELP, max_term_width = 100)]
+#[command(after_help = format!("{SPEC}\n\n{AFTER_HELP}"), max_term_width = 100)]
 pub struct Bench {
     /// A directory (a scratch file is made there, and removed), a file or a block device
     #[arg(value_hint = clap::ValueHint::AnyPath)]
@@ -62,6 +62,8 @@ pub struct LoadOptions {
     /// io_uring (ring), pread and pwrite with a thread for each (plain), or what is possible (auto)
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     pub engine: Engine,
+    #[command(flatten)]
+    pub simulated: Simulated,
 }
 
 /// `--arrival`

@@ -10,6 +10,7 @@ use highwater::units::format_bytes;
 
 use crate::args::bench::{self, Bench, LoadOptions};
 use crate::args::{Engine, When};
+use crate::meaning::simulate;
 
 /// How long an interval is unless that was typed.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -52,6 +53,7 @@ pub fn options(typed: &Bench) -> Result<Options, String> {
             Engine::Ring => Choice::Ring,
             Engine::Plain => Choice::Plain,
         },
+        simulated: simulate::device(&typed.load.simulated)?,
         interval: Some(typed.output.interval.unwrap_or(INTERVAL)),
         stall_limit: typed.output.stall_limit.unwrap_or(STALL_LIMIT),
         patience: PATIENCE.max(typed.output.stall_limit.unwrap_or_default()),

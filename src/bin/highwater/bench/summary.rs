@@ -46,7 +46,10 @@ pub fn summary(outcome: &Outcome, options: &Options, seen: Seen, timeline: &Time
             source_direct: seen.direct,
             target_direct: seen.direct,
         },
-        simulated: None,
+        simulated: options
+            .simulated
+            .as_ref()
+            .map(|device| report::Simulated { spec: device.spec().to_string() }),
         resumed: None,
         load: Some(load(outcome, options, seen)),
         latency: report::Latency::service(&outcome.latency),

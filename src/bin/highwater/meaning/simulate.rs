@@ -8,17 +8,16 @@ use highwater::flow::simulate::{Device, Profile, Replay, Spec, SpecError};
 use highwater::latency::Kind;
 use highwater::report::{HlogError, read_hlog};
 
-use crate::args::EngineOptions;
-use crate::program::Usage;
+use crate::args::Simulated;
 use crate::quote::quote;
 
-/// The device that is to stand before the target.
-pub fn device(engine: &EngineOptions) -> Result<Option<Device>, Usage> {
-    let read = |text: &String| Spec::parse(text).map_err(|error| Usage::new(refusal(text, &error)));
-    let typed = engine.simulate.as_ref().map(read).transpose()?;
-    let profile = engine.profile.as_deref().and_then(Profile::named).map(|profile| profile.spec());
-    let spec = match (typed, profile) {
-        (Some(typed), Some(profile)) => typed.over(profile),
+/// The device that is to stand before the target, or why that can't be meant.
+pub fn device(typed: &Simulated) -> Result<Option<Device>, String> {
+    let read = |text: &String| Spec::parse(text).map_err(|error| refusal(text, &error));
+    let spec = typed.simulate.as_ref().map(read).transpose()?;
+    let profile = typed.profile.as_deref().and_then(Profile::named).map(|profile| profile.spec());
+    let spec = match (spec, profile) {
+        (Some(spec), Some(profile)) => spec.over(profile),
         (Some(spec), None) | (None, Some(spec)) => spec,
         (None, None) => return Ok(None),
     };
@@ -31,7 +30,7 @@ pub fn device(engine: &EngineOptions) -> Result<Option<Device>, Usage> {
     });
     match failed {
         None => Ok(Some(device)),
-        Some(message) => Err(Usage::new(message)),
+        Some(message) => Err(message),
     }
 }
 
