@@ -15,9 +15,15 @@ pub fn write_comparison(out: &mut impl Write, comparison: &Comparison<'_>) -> io
     let widths = names.each_ref().map(|name| name.chars().count().max(10));
     let [first, second] = &names;
     let (w1, w2) = (widths[0], widths[1]);
-    writeln!(out, "{:<16} {first:>w1$} {second:>w2$}  {:>6}  {:<15}", "", "ratio", "95 % interval")?;
+    let intervals = comparison.rows.iter().map(|row| {
+        row.interval.map(|(low, high)| format!("{} to {}", number(low), number(high))).unwrap_or_default()
+    });
+    let intervals: Vec<String> = intervals.collect();
+    let w3 = intervals.iter().map(String::len).max().unwrap_or(0).max(13);
+    let head = format!("{:<16} {first:>w1$} {second:>w2$}  {:>6}  {:<w3$}", "", "ratio", "95 % interval");
+    writeln!(out, "{}", head.trim_end())?;
     let mut kind = None;
-    for row in &comparison.rows {
+    for (row, interval) in comparison.rows.iter().zip(&intervals) {
         if row.kind != kind {
             kind = row.kind;
             if let Some(kind) = kind {
@@ -27,10 +33,9 @@ pub fn write_comparison(out: &mut impl Write, comparison: &Comparison<'_>) -> io
         let [first, second] = row.values.map(|value| shown(row, value));
         let indent = if row.kind.is_some() { "  " } else { "" };
         let name = format!("{indent}{}", row.name);
-        let ratio = row.ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.3}"));
-        let interval = row.interval.map(|(low, high)| format!("{low:.3} to {high:.3}")).unwrap_or_default();
+        let ratio = row.ratio.map_or_else(|| "-".to_owned(), number);
         let line = format!(
-            "{name:<16} {first:>w1$} {second:>w2$}  {ratio:>6}  {interval:<15}  {}",
+            "{name:<16} {first:>w1$} {second:>w2$}  {ratio:>6}  {interval:<w3$}  {}",
             words(row.verdict)
         );
         writeln!(out, "{}", line.trim_end())?;
@@ -74,6 +79,15 @@ fn words(verdict: Verdict) -> &'static str {
         Verdict::NoDifference => "no difference shown",
         Verdict::TooFew => "too few samples",
         Verdict::None => "",
+    }
+}
+
+/// A ratio to three or four digits.
+fn number(ratio: f64) -> String {
+    match ratio {
+        ..10.0 => format!("{ratio:.3}"),
+        10.0..100.0 => format!("{ratio:.1}"),
+        _ => format!("{ratio:.0}"),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::plot::Escaped;
 use super::Named;
-use crate::report::{Outcome, Recorded};
+use crate::report::{Command, Flow, Outcome, Recorded};
 use crate::units::{format_bytes, format_duration, format_rate};
 
 /// Of more, only the number is told.
@@ -53,7 +53,12 @@ pub fn write_head(out: &mut impl Write, runs: &[Named]) -> io::Result<()> {
     card("Throughput", "throughput_bytes_per_s", rate, format_rate(rate))?;
     card("Moved", "bytes", run.bytes as f64, format_bytes(run.bytes))?;
     card("Time", "elapsed_s", run.elapsed_s, elapsed(run.elapsed_s))?;
-    if let Some(flow) = &run.flow {
+    if run.command == Command::Bench && run.elapsed_s > 0.0 {
+        let operations: u64 = run.latency.each().iter().map(|summary| summary.count).sum();
+        let rate = operations as f64 / run.elapsed_s;
+        card("Operations a second", "operations_per_s", rate, format!("{rate:.0}"))?;
+    }
+    if let Some(flow) = flow(run) {
         let (peak, mark) = (flow.peak_in_flight_bytes, flow.high_water_bytes);
         let name = format!("Peak in flight of {}", format_bytes(mark));
         card(&name, "peak_in_flight_bytes", peak as f64, format_bytes(peak))?;
@@ -149,6 +154,11 @@ pub fn write_facts(out: &mut impl Write, runs: &[Named]) -> io::Result<()> {
     )
 }
 
+/// Nothing of a job that keeps no mark.
+fn flow(run: &Recorded) -> Option<&Flow> {
+    run.flow.as_ref().filter(|flow| flow.high_water_bytes > 0)
+}
+
 type Fact = (&'static str, fn(&Recorded) -> Option<String>);
 
 /// What the head of a page has of its one run.
@@ -166,7 +176,7 @@ const FACTS: [Fact; 21] = [
     ("Throughput", |run| Some(format_rate(run.throughput_bytes_per_s))),
     ("Moved", |run| Some(format_bytes(run.bytes))),
     ("Time", |run| Some(elapsed(run.elapsed_s))),
-    ("Files", |run| run.files.map(|files| files.to_string())),
+    ("Files", |run| run.files.filter(|&files| files > 0).map(|files| files.to_string())),
     ("Failures", |run| run.failures.map(|failures| failures.to_string())),
     ("Tried again", |run| run.retries.filter(|&retries| retries > 0).map(|retries| retries.to_string())),
     ("Ring", |run| {
@@ -182,10 +192,10 @@ const FACTS: [Fact; 21] = [
         let direct: Vec<&str> = ends.iter().filter(|end| end.1 == Some(true)).map(|end| end.0).collect();
         Some(if direct.is_empty() { "neither end".to_owned() } else { direct.join(" and ") })
     }),
-    ("High-water mark", |run| run.flow.map(|flow| format_bytes(flow.high_water_bytes))),
-    ("Peak in flight", |run| run.flow.map(|flow| format_bytes(flow.peak_in_flight_bytes))),
+    ("High-water mark", |run| flow(run).map(|flow| format_bytes(flow.high_water_bytes))),
+    ("Peak in flight", |run| flow(run).map(|flow| format_bytes(flow.peak_in_flight_bytes))),
     ("Backpressure", |run| {
-        run.flow.map(|flow| format!("{} times, {:.2} s in all", flow.backpressure_events, flow.paused_s))
+        flow(run).map(|flow| format!("{} times, {:.2} s in all", flow.backpressure_events, flow.paused_s))
     }),
     ("Process", |run| {
         let process = run.process?;

@@ -145,7 +145,9 @@ pub const EXAMPLES: &str =
   highwater copy image.raw /dev/sdb                onto a device, never past the image's end
   pg_dump db | highwater copy - dump.sql           from a pipe
   highwater copy --limit-rate 20M/s big slow/      leave something for others
-  highwater copy --json - --latency a b            what happened, for a program and for you";
+  highwater copy --json - --latency a b            what happened, for a program and for you
+  highwater copy --html run.html --json run.json disk.img /mnt/usb/
+                                                   how long each read and write took, as a page";
 
 /// With which status it leaves.
 pub const EXIT_STATUS: &str =
