@@ -60,5 +60,9 @@ fn recording_allocates_nothing_and_the_intervals_of_a_day_take_some_mebibytes() 
     }
     drop(recorder);
     let kept = LIVE_BYTES.load(Ordering::Relaxed) - before;
-    assert!(timeline.rows().len() <= 512 && kept < 8 << 20, "{} intervals in {kept} bytes", timeline.rows().len());
+    assert!(
+        timeline.rows().len() <= 512 && kept < 8 << 20,
+        "{} intervals in {kept} bytes",
+        timeline.rows().len()
+    );
 }
