@@ -44,8 +44,8 @@ pub const PROFILES: [Profile; 6] = [
                  \"Skylight\", FAST 2015); how much slower: Western Digital WD40EFAX, 9 days for a rebuild that \
                  takes others 16 hours (ServeTheHome 2020), a fourteenth; 180 MB/s by its data sheet; 5,400 rpm \
                  are 11.1 ms a revolution, and 13 ms average seek with 5.5 ms average latency stand in the \
-                 specification of a 5,400 rpm disk (Hitachi 5K320); 20 GiB is a size of cache of the kind that \
-                 Skylight found: --simulate cliff=13MB/s@64MiB brings it nearer",
+                 specification of a 5,400 rpm disk (Hitachi 5K320); how far the cache reaches differs, 20 GiB \
+                 are chosen, not measured: --simulate cliff=13MB/s@64MiB brings it nearer",
     },
     Profile {
         name: "cloud-volume",
