@@ -179,6 +179,7 @@ fn highwater(choice: Choice, block: u64, files: &Files) -> impl FnMut() + use<> 
         buffers: Some(RING_BYTES / block),
         high_water: None,
         low_water: None,
+        is_tuned: false,
     };
     let size = typed.resolve().expect("sizes that fit each other");
     let engine = Engine::open(choice, size).expect("the engine that was asked for");

@@ -139,6 +139,29 @@ fn marks_are_as_asked_and_hold() {
 }
 
 #[test]
+fn a_mark_that_finds_itself_is_told() {
+    for engine in engines() {
+        let dir = Scratch::new();
+        let ring = ["--block-size", "16KiB", "--buffers", "32", "--high-water", "auto"];
+        let outcome = copy(&dir).args(ring).args(["--engine", engine, "--json", "-"]).run();
+        let report = outcome.assert_silent().json();
+        assert_holds(&dir.path("target"), 1, LEN);
+        assert!(number(&report, "flow.peak_in_flight_bytes") <= 512 * KIB, "{report}");
+        let known = ["devices", "ring", "source", "unknown"];
+        assert!(known.contains(&text(&report, "tuner.bound_by")), "{report}");
+        let bytes = |mark: &Value| number(mark, "high_water_bytes");
+        let marks = at(&report, "tuner.marks").as_array().unwrap();
+        assert_eq!(bytes(&marks[0]), 512 * KIB, "it begins with the ring, which is small");
+        assert!(marks.iter().all(|mark| (16 * KIB..=512 * KIB).contains(&bytes(mark))), "{report}");
+        assert_eq!(bytes(&marks[marks.len() - 1]), number(&report, "tuner.high_water_bytes"));
+        assert!(number(&report, "tuner.changes") as usize >= marks.len() - 1, "{report}");
+        assert!(number(&report, "tuner.unloaded_latency_ns") > 0, "{report}");
+    }
+    let outcome = copy(&Scratch::new()).args(["--json", "-"]).run();
+    assert_eq!(outcome.assert_silent().json().get("tuner"), None, "a fixed mark has none");
+}
+
+#[test]
 fn the_latency_table_stands_on_stderr() {
     let dir = Scratch::new();
     let outcome = copy(&dir).arg("--latency").run();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::engine::{self, IntervalSink, Meter, Size};
 use crate::error::Error;
 use crate::flow::simulate::{Device, Spec};
-use crate::flow::{LevelStats, Marks};
+use crate::flow::{LevelStats, Marks, Tuned};
 use crate::latency::Totals;
 use crate::sys::cancel::Cancel;
 
@@ -113,6 +113,8 @@ pub struct Report {
     pub marks: Option<Marks>,
     /// of the bytes in flight
     pub level: LevelStats,
+    /// what became of a mark that finds itself
+    pub tuned: Option<Tuned>,
     /// of every operation
     pub latency: Totals,
     /// of a copy that has a journal

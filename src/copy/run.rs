@@ -140,13 +140,14 @@ pub fn copy(job: &Job, watch: Watch<'_>) -> Report {
     let (workers, size) = whole.shared_by(workers(job, descriptors));
     let buffers = u32::from(size.buffers) * workers as u32;
     let marks = size.marks(buffers).expect("marks were checked with the job");
+    let level = size.level(buffers).expect("marks were checked with the job");
     let simulator = job.simulated.clone().map(Simulator::new);
     let run = Run {
         job,
         options: &job.options,
         cancel: &watch.cancel,
         meter: &watch.meter,
-        ledger: Ledger::new(marks, &watch.meter, watch.intervals),
+        ledger: Ledger::under(level, &watch.meter, watch.intervals),
         queue: Queue::new(if workers > 1 { (4 * workers).min(descriptors as usize / 16).max(1) } else { 0 }),
         links: Links::default(),
         operands: Operands::new(job.sources.len()),
@@ -401,6 +402,7 @@ impl Run<'_> {
             registered: self.used.is_registered(),
             marks: Some(self.marks),
             level: books.level,
+            tuned: books.tuned,
             latency: books.latency,
             interrupted: self.cancel.is_raised(),
             failures: load(&self.tally.failures),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::flow::{LevelStats, Marks, SharedLevel};
+use crate::flow::{LevelStats, Marks, SharedLevel, Tuned};
 use crate::latency::{Interval, Kind, Recorder, Totals};
 
 use super::meter::Meter;
@@ -39,6 +39,8 @@ struct Latencies {
 pub struct Books {
     /// of the bytes in flight, over all flows
     pub level: LevelStats,
+    /// what became of a mark that finds itself
+    pub tuned: Option<Tuned>,
     /// of every operation
     pub latency: Totals,
 }
@@ -46,10 +48,19 @@ pub struct Books {
 impl Ledger {
     /// At the start of a run; its clock runs from now on. Each interval goes to the sink as it ends.
     pub fn new(marks: Marks, meter: &Arc<Meter>, intervals: Option<(Duration, IntervalSink)>) -> Arc<Ledger> {
+        Ledger::under(SharedLevel::new(marks), meter, intervals)
+    }
+
+    /// The same, under a level of which nobody else has taken anything.
+    pub fn under(
+        level: Arc<SharedLevel>,
+        meter: &Arc<Meter>,
+        intervals: Option<(Duration, IntervalSink)>,
+    ) -> Arc<Ledger> {
         let (every, sink) = intervals.unzip();
         Arc::new(Ledger {
             started: Instant::now(),
-            level: SharedLevel::new(marks),
+            level,
             meter: Arc::clone(meter),
             latencies: Mutex::new(Latencies { recorder: Some(Recorder::new(&Kind::SERVICE, every)), sink }),
             opened: Notify::new(),
@@ -108,13 +119,14 @@ impl Ledger {
         if let (Some(sink), Some(last)) = (&mut latencies.sink, &last) {
             sink(last);
         }
-        Books { level: self.level.stats(now), latency }
+        Books { level: self.level.stats(now), tuned: self.level.what_was_tuned(), latency }
     }
 
     // ---- waiting for admission ----
 
     /// To be called after anything was told to a pump of this ledger.
     pub(super) fn wake_if_opened(&self) {
+        self.meter.set_mark(self.level.high_bytes());
         if self.level.take_opened() {
             self.opened.notify_waiters();
             self.openings.fetch_add(1, Ordering::SeqCst);

@@ -1,6 +1,8 @@
 //! How large the ring is and where its marks are, from what was typed and what was not.
 
-use crate::flow::{Marks, MarksError};
+use std::sync::Arc;
+
+use crate::flow::{Marks, MarksError, SharedLevel, Tuner};
 
 /// The unit of transfer where none was typed, in bytes. Measured (512 MiB, cached, direct writes,
 /// CPU of the copy): 256 KiB 146 ms, 512 KiB 127 ms, 1 MiB 123 ms, at the same wall time; a larger
@@ -29,6 +31,8 @@ pub struct Typed {
     pub high_water: Option<u64>,
     /// `--low-water`
     pub low_water: Option<u64>,
+    /// `--high-water auto`: the mark finds itself, below the whole ring
+    pub is_tuned: bool,
 }
 
 /// A ring and its marks that don't contradict each other.
@@ -43,6 +47,7 @@ pub struct Size {
     block_typed: bool,
     high_water: Option<u64>,
     low_water: Option<u64>,
+    is_tuned: bool,
 }
 
 impl Typed {
@@ -50,7 +55,7 @@ impl Typed {
     /// many as the marks need, the high-water mark is the whole ring. Only typed values can
     /// contradict each other.
     pub fn resolve(self) -> Result<Size, MarksError> {
-        let Typed { block_bytes, buffers, high_water, low_water } = self;
+        let Typed { block_bytes, buffers, high_water, low_water, is_tuned } = self;
         if block_bytes == Some(0) || buffers == Some(0) || high_water == Some(0) {
             return Err(MarksError::Zero);
         }
@@ -74,6 +79,7 @@ impl Typed {
             block_typed: block_bytes.is_some(),
             high_water,
             low_water,
+            is_tuned,
         };
         size.marks(size.buffers.into()).map(|_| size)
     }
@@ -113,6 +119,20 @@ impl Size {
         let block = u64::from(self.block_bytes);
         let ring = u64::from(buffers) * block;
         Marks::new(self.high_water.unwrap_or(ring), self.low_water, block, ring)
+    }
+
+    /// A level over them, whose mark finds itself where that was asked for. It begins where it would
+    /// be if it didn't, or at the ring that there is where nothing is typed: from there it loses nothing
+    /// before it knows more.
+    pub fn level(&self, buffers: u32) -> Result<Arc<SharedLevel>, MarksError> {
+        let marks = self.marks(buffers)?;
+        if !self.is_tuned {
+            return Ok(SharedLevel::new(marks));
+        }
+        let block = u64::from(self.block_bytes);
+        let least = self.low_water.map_or(1, |low| (low / block + 1).min(buffers.into()) as u32);
+        let start = (RING_BYTES / block).clamp(FEWEST_BUFFERS.into(), buffers.max(2).into()) as u32;
+        Ok(SharedLevel::tuned(marks, Tuner::new(block, least, buffers, start)))
     }
 }
 

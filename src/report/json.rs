@@ -52,6 +52,7 @@ mod tests {
                 drain_events: 6,
                 paused_s: 0.25,
             },
+            tuner: None,
             path: Path { method: Method::Ring, source_direct: false, target_direct: true },
             resumed: None,
             load: None,

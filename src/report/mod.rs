@@ -33,7 +33,7 @@ pub use page::{MOST_RUNS, Named, plots, write_page};
 pub use plot::{Plot, Size};
 pub use recorded::{Recorded, RecordedFailure, RecordedPath, RecordedStall, Unusable};
 pub use run::{
-    About, Check, Cliff, Command, Failure, Flow, Latency, Method, Outcome, Path, Process, Resumed, Ring, Run,
-    SCHEMA, Simulated, Stall, Verified, throughput_bytes_per_s,
+    About, Check, Cliff, Command, Failure, Flow, Latency, MarkAt, Method, Outcome, Path, Process, Resumed,
+    Ring, Run, SCHEMA, Simulated, Stall, Tuner, Verified, throughput_bytes_per_s,
 };
 pub use table::{write_rows, write_table};

@@ -58,6 +58,7 @@ pub(super) fn start(
         high_water: Some(options.high_water_bytes),
         low_water: options.low_water_bytes,
         buffers: None,
+        is_tuned: false,
     };
     let size = typed.resolve().map_err(|_| refused(libc::EINVAL))?;
     let cancel = Cancel::new().map_err(|errno| refused(errno as i32))?;

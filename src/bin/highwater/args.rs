@@ -103,7 +103,7 @@ pub struct EngineOptions {
     /// Buffers in the ring [default: as many as the marks need, 8]
     #[arg(long, value_name = "N")]
     pub buffers: Option<u64>,
-    /// Most bytes in flight: reads start only below it [default: the whole ring, 4M]
+    /// Most bytes in flight: reads start only below it; auto finds how few keep the rate up [default: the whole ring, 4M]
     #[arg(long, value_name = "SIZE|auto", value_parser = parse_mark)]
     pub high_water: Option<Mark>,
     /// Once full, read again when so few bytes are in flight (0: all written) [default: at once]

@@ -195,6 +195,7 @@ fn size(engine: &EngineOptions) -> Result<highwater::engine::Size, Usage> {
             Some(args::Mark::Auto) | None => None,
         },
         low_water: engine.low_water,
+        is_tuned: engine.high_water == Some(args::Mark::Auto),
     };
     typed.resolve().map_err(|error| Usage::new(contradiction(error)))
 }

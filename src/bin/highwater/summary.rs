@@ -6,9 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use highwater::copy::{self, Method};
 use highwater::engine::Stall;
+use highwater::flow::Bound;
 use highwater::latency::Timeline;
 use highwater::report::{self, Run};
 use highwater::sys::process;
+use highwater::units::{format_bytes, format_rate};
 use nix::sys::utsname::uname;
 
 use crate::words;
@@ -48,6 +50,7 @@ pub fn summary(report: &copy::Report, stalls: &[Stall], timeline: &Timeline) -> 
             drain_events: report.level.drain_events,
             paused_s: report.level.paused.as_secs_f64(),
         },
+        tuner: report.tuned.as_ref().map(|tuned| report::Tuner::new(tuned, buffers.into())),
         simulated: report.simulated.as_ref().map(|spec| report::Simulated { spec: spec.to_string() }),
         path: report::Path {
             method: match report.method {
@@ -82,7 +85,7 @@ pub fn summary(report: &copy::Report, stalls: &[Stall], timeline: &Timeline) -> 
         stalls: stalls.iter().map(report::Stall::from).collect(),
         cliff: None,
         check: None,
-        notes: report.warnings.iter().map(words::warning).collect(),
+        notes: report.warnings.iter().map(words::warning).chain(ring_note(report)).collect(),
     }
 }
 
@@ -104,4 +107,13 @@ pub fn about(elapsed: Duration) -> report::About {
         cpus: thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64),
         arguments: std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect(),
     }
+}
+
+/// More in flight would have brought more, and the ring had no room for it.
+fn ring_note(report: &copy::Report) -> Option<String> {
+    let tuned = report.tuned.as_ref().filter(|tuned| tuned.bound_by == Bound::Ring)?;
+    let (block_bytes, buffers) = report.ring?;
+    let ring = format_bytes(u64::from(block_bytes) * u64::from(buffers));
+    let rate = format_rate(tuned.rate_bytes_per_s);
+    Some(format!("the ring of {ring} held the rate back to {rate}: try --buffers {}", 2 * buffers))
 }

@@ -41,6 +41,7 @@ pub fn summary(outcome: &Outcome, options: &Options, seen: Seen, timeline: &Time
             registered: outcome.registered,
         },
         flow: report::Flow::default(),
+        tuner: None,
         path: report::Path {
             method: if outcome.is_ring { report::Method::Ring } else { report::Method::Plain },
             source_direct: seen.direct,
