@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use support::report::{at, number, text, truth};
-use support::{Highwater, MIB, Scratch, engines};
+use support::{Fault, FaultyDisk, Highwater, MIB, On, Scratch, engines};
 
 fn bench() -> Highwater {
     Highwater::bench().args(["--json", "-", "-q"])
@@ -157,4 +157,69 @@ fn the_table_is_for_people_and_stays_off_an_output_that_is_taken() {
     let report = both.assert_ok().json();
     assert!(truth(&report, "ring.registered") || !engines().contains(&"ring"));
     assert!(both.stderr.contains("\nservice time "), "{}", both.stderr);
+}
+
+#[test]
+fn a_sweep_raises_the_depth_and_tells_what_is_beyond_the_count() {
+    let scratch = Scratch::new();
+    let sweep = || Highwater::bench().args(["--sweep", "--depth", "4", "--for", "200ms", "--size", "8M"]);
+    let json = sweep().args(["-q", "--json", "-", "--goal", "p50=10s"]).arg(scratch.dir()).run();
+    let report = json.assert_ok().json();
+    let steps = at(&report, "sweep.steps").as_array().unwrap();
+    assert_eq!(steps.iter().map(|step| number(step, "depth")).collect::<Vec<_>>(), [1, 2, 4]);
+    let operations: u64 = steps.iter().map(|step| number(step, "operations")).sum();
+    assert_eq!(operations, number(&report, "load.operations"));
+    assert!(number(&report, "sweep.knee") < 3 && number(&report, "sweep.best") < 3, "{report}");
+    let table = sweep().args(["--goal", "p99.9999=1s"]).arg(scratch.dir()).run();
+    let text = String::from_utf8_lossy(&table.assert_ok().stdout).into_owned();
+    assert!(text.contains("\nknee: a depth of "), "{text}");
+    assert!(text.contains("\ngoal: p99.9999 is not known of any step: too few operations"), "{text}");
+    assert_eq!(entries(&scratch.dir()), 0);
+}
+
+#[test]
+fn a_sweep_raises_the_rate_until_it_is_not_kept_and_names_the_best_that_keeps_the_goal() {
+    need_fuse!();
+    // One at a time, in 4 ms: 250 a second.
+    let slow = Fault::Slow(On::Read, Duration::from_millis(4));
+    let disk = FaultyDisk::served_by(1, [slow]);
+    disk.put("target", vec![0; MIB as usize]);
+    let args = ["-q", "--json", "-", "--sweep", "--rate", "100/s", "--for", "500ms", "--goal", "p50=15ms"];
+    let report = Highwater::bench().args(args).arg(disk.path("target")).run().assert_ok().json();
+    let steps = at(&report, "sweep.steps").as_array().unwrap();
+    let rates: Vec<f64> = steps.iter().map(|step| step["rate_per_s"].as_f64().unwrap()).collect();
+    assert!([100.0, 150.0, 225.0, 337.5].starts_with(&rates) && rates.len() >= 2, "{rates:?}");
+    let last = steps.last().unwrap();
+    assert!(last["operations_per_s"].as_f64().unwrap() < 0.95 * rates.last().unwrap(), "{last}");
+    let best = number(&report, "sweep.best") as usize;
+    assert!(best + 1 < steps.len(), "{report}");
+    assert!(number(&steps[best], "response.read.p50_ns") <= 15_000_000, "{report}");
+}
+
+#[test]
+fn copies_are_measured_by_copys_own_engine_and_removed() {
+    let scratch = Scratch::new();
+    let (source, target) = (scratch.path("source"), scratch.path("target"));
+    fs::create_dir_all(source.join("below")).unwrap();
+    fs::create_dir(&target).unwrap();
+    fs::write(source.join("below/file"), vec![7; 2 * MIB as usize]).unwrap();
+    let workload = format!("copy:{}", source.display());
+    let run = |args: &[&str]| {
+        let command = Highwater::bench().args(["-q", "--json", "-", "--for", "300ms"]);
+        command.args(["--workload", &workload]).args(args).arg(&target).run()
+    };
+    let report = run(&[]).assert_ok().json();
+    let copies = number(&report, "load.operations");
+    assert!(copies >= 1, "{report}");
+    assert_eq!((text(&report, "command"), text(&report, "load.workload")), ("bench", &workload[..]));
+    assert_eq!((number(&report, "files"), number(&report, "bytes")), (copies, copies * 2 * MIB));
+    // Between page caches the kernel passes the bytes on, and what it reads is not told apart.
+    for kind in ["write", "sync"] {
+        assert!(number(&report, &format!("latency.{kind}.count")) >= copies, "{kind}: {report}");
+    }
+    assert_eq!(entries(&target), 0);
+    run(&["--rate", "5"]).assert_usage(&["--rate has no meaning for copies"]);
+    fs::remove_dir_all(&source).unwrap();
+    run(&[]).assert_failed(&["cannot stat", "No such file or directory"]);
+    assert_eq!(entries(&target), 0);
 }

@@ -5,11 +5,13 @@
 //! |---|---|
 //! | `options` | what a bench is told, and what can't be meant |
 //! | `run` | the ground, laid out where it is new; one load on it |
+//! | `sweep` | one load after the other, and what they come to |
 //!
 //! Must not know options as typed, what is shown, or io_uring.
 
 mod options;
 mod run;
+pub mod sweep;
 
 pub use options::{MOST_DEPTH, Options, Unfit, Workload};
 pub use run::{Bench, Seen, Witness};

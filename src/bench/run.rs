@@ -152,15 +152,26 @@ impl Bench {
     /// # Errors
     /// Those of [`load::run`].
     pub fn measure(&self, witness: &mut dyn load::Witness, cancel: &Cancel) -> Result<Outcome, Error> {
+        self.measure_as(self.plan(), self.options.interval, witness, cancel)
+    }
+
+    /// Another load on the same ground; a simulated device is new for each.
+    pub(super) fn measure_as(
+        &self,
+        plan: Plan,
+        interval: Option<Duration>,
+        witness: &mut dyn load::Witness,
+        cancel: &Cancel,
+    ) -> Result<Outcome, Error> {
         let simulated = self.options.simulated.clone().map(|device| Simulator::new(device).file(b""));
-        self.carry_out(self.plan(), simulated, self.options.interval, witness, cancel)
+        self.carry_out(plan, simulated, interval, witness, cancel)
     }
 
     pub(super) fn plan(&self) -> Plan {
         self.options.plan(self.ground.size_bytes)
     }
 
-    pub(super) fn carry_out(
+    fn carry_out(
         &self,
         plan: Plan,
         simulated: Option<Arc<Simulated>>,

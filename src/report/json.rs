@@ -56,6 +56,7 @@ mod tests {
             path: Path { method: Method::Ring, source_direct: false, target_direct: true },
             resumed: None,
             load: None,
+            sweep: None,
             latency: Latency::service(&totals),
             response: None,
             admission: None,

@@ -1,5 +1,6 @@
 //! What a bench adds to a run's report: the load, and what became of operations besides their times.
 
+use super::Latency;
 use serde::{Deserialize, Serialize};
 
 /// The load of a bench.
@@ -42,4 +43,52 @@ pub struct Load {
     pub waiting_operations: u64,
     /// the most that waited at once
     pub most_waiting_operations: u64,
+}
+
+/// Loads one after the other, each heavier than the one before.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sweep {
+    /// in the order of their load
+    pub steps: Vec<SweepStep>,
+    /// which step, counted from 0, has the most throughput for its latency
+    pub knee: Option<usize>,
+    /// what was to be kept
+    pub goal: Option<SweepGoal>,
+    /// which step has the most throughput of those that keep the goal
+    pub best: Option<usize>,
+}
+
+/// A percentile and its limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SweepGoal {
+    /// `p99`, of response times where there are some
+    pub percentile: String,
+    /// at most so much, in nanoseconds
+    pub limit_ns: u64,
+}
+
+/// One load of a sweep.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SweepStep {
+    /// most operations in flight
+    pub depth: u64,
+    /// operations a second that were meant to start; null in a closed loop
+    pub rate_per_s: Option<f64>,
+    /// that have completed, syncs not counted
+    pub operations: u64,
+    /// a second
+    pub operations_per_s: f64,
+    /// bytes a second
+    pub throughput_bytes_per_s: f64,
+    /// its halves differed by less than a tenth
+    pub steady: bool,
+    /// that were not submitted before its end
+    pub waiting_operations: u64,
+    /// service times
+    pub latency: Latency,
+    /// response times, of an open loop
+    pub response: Option<Latency>,
 }

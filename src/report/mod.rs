@@ -26,7 +26,7 @@ pub use hgrm::write_hgrm;
 pub use hlog::{HlogError, HlogWriter, read_hlog};
 pub use intervals::{Interval, intervals};
 pub use json::write_json;
-pub use load::Load;
+pub use load::{Load, Sweep, SweepGoal, SweepStep};
 pub use manifest::write_checksum;
 pub use metrics::write_metrics;
 pub use page::{MOST_RUNS, Named, plots, write_page};

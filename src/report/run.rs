@@ -2,7 +2,7 @@
 //! changes, [`SCHEMA`] does.
 
 use super::intervals::Interval;
-use super::load::Load;
+use super::load::{Load, Sweep};
 use crate::engine;
 use crate::error::Error;
 use crate::flow::{Bound, Tuned};
@@ -62,6 +62,9 @@ pub struct Run {
     /// the load, of a bench
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load: Option<Load>,
+    /// the steps of a sweep, of which all else here is the sum
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<Sweep>,
     /// service times
     pub latency: Latency,
     /// response times, of an open loop

@@ -53,6 +53,8 @@ pub enum Fault {
     Short(On, usize),
     /// Each one takes this long.
     Slow(On, Duration),
+    /// They take these times in turn, from the first again after the last.
+    Varied(On, Arc<[Duration]>),
     /// The page that begins with `stamp` is written, as the disk says, and this becomes of it.
     Lie { lie: Lie, stamp: [u8; 8] },
     /// Once byte `when_read` of the file is asked for, its length becomes `to`: cut, or continued
@@ -79,13 +81,18 @@ pub struct FaultyDisk {
 impl FaultyDisk {
     /// An empty disk with these faults.
     pub fn new(faults: impl Into<Vec<Fault>>) -> FaultyDisk {
+        FaultyDisk::served_by(4, faults)
+    }
+
+    /// The same, with as many threads as may be in flight without waiting for each other.
+    pub fn served_by(threads: usize, faults: impl Into<Vec<Fault>>) -> FaultyDisk {
         let state = Arc::new(Mutex::new(State { faults: faults.into(), ..State::default() }));
         let scratch = Scratch::new();
         let mount_point = scratch.path("faulty");
         std::fs::create_dir(&mount_point).unwrap();
         let mut config = Config::default();
         config.mount_options = vec![MountOption::FSName("highwater-test".into())];
-        config.n_threads = Some(4);
+        config.n_threads = Some(threads);
         let session = spawn_mount(Served(state.clone()), &mount_point, &config).unwrap();
         FaultyDisk { _session: session, scratch, state }
     }
@@ -127,6 +134,12 @@ impl FaultyDisk {
         self.lock().fsyncs
     }
 
+    /// How long each read and write took on this disk, from its arrival to its answer, since this was asked
+    /// last.
+    pub fn take_log(&self) -> Vec<Duration> {
+        self.lock().log.replace(vec![]).unwrap_or_default()
+    }
+
     /// Other faults, from now on.
     pub fn set_faults(&self, faults: impl Into<Vec<Fault>>) {
         self.lock().faults = faults.into();
@@ -160,6 +173,10 @@ struct State {
     faults: Vec<Fault>,
     written_bytes: u64,
     fsyncs: u64,
+    /// how many have taken one of the times in turn
+    varied: usize,
+    /// how long each read and write took here, where that is kept
+    log: Option<Vec<Duration>>,
 }
 
 impl State {
@@ -215,6 +232,10 @@ impl State {
                     }
                 }
                 Fault::Slow(what, slow) if *what == on => time += *slow,
+                Fault::Varied(what, times) if *what == on => {
+                    time += times[self.varied % times.len()];
+                    self.varied += 1;
+                }
                 Fault::Short(what, most) if *what == on => result = result.map(|len| len.min(*most)),
                 Fault::Errno(what, range, errno) if *what == on => {
                     // What stands before a bad range is done, as a disk does it: short.

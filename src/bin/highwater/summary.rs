@@ -67,6 +67,7 @@ pub fn summary(report: &copy::Report, stalls: &[Stall], timeline: &Timeline) -> 
             believed_files: resumed.believed_files,
         }),
         load: None,
+        sweep: None,
         latency: report::Latency::service(&report.latency),
         response: None,
         admission: None,

@@ -13,6 +13,10 @@ use crate::sys;
 use super::board::{Board, Settled, State};
 use super::{Ground, NAP, content, no_thread, slot};
 
+/// So many completions are followed by what takes their places, before more are looked at: a device
+/// that completes in bursts is not to be idle while all of one are seen to.
+const AT_ONCE: usize = 4;
+
 /// Begins the thread. The errno that refuses a ring, or that which refuses to register buffers.
 pub(super) fn begin(board: &Arc<Board>, ground: &Ground) -> Result<Result<Option<i32>, i32>, Error> {
     let (board, ground) = (Arc::clone(board), ground.clone());
@@ -67,7 +71,8 @@ impl Driver {
             let now = board.now();
             // What has completed by now belongs to the interval that is open now.
             state.close_intervals(now);
-            while let Some(done) = self.queue.completed() {
+            for _ in 0..AT_ONCE {
+                let Some(done) = self.queue.completed() else { break };
                 drop(done.buffer);
                 match self.due[usize::from(done.place)].take() {
                     Some(due) => self.held.push((due, done.place, done.result)),

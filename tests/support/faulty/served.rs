@@ -18,8 +18,12 @@ impl Served {
 
     /// The length an operation has, after the time it takes; never slept with the lock held.
     fn strike(&self, on: On, offset: u64, len: usize) -> Result<usize, Errno> {
+        let began = std::time::Instant::now();
         let (time, result) = self.lock().strike(on, offset, len);
         std::thread::sleep(time);
+        if let (On::Read | On::Write, Some(log)) = (on, &mut self.lock().log) {
+            log.push(began.elapsed());
+        }
         result
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use highwater::bench::Workload;
+use highwater::bench::sweep::{Goal, Percentile};
 use highwater::units::{parse_duration, parse_size};
 
 use super::{Engine, OutputOptions, SPEC, Simulated, When};
@@ -26,9 +27,10 @@ pub struct Bench {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Load")]
 pub struct LoadOptions {
-    /// read, write, randread, randwrite, or mixed:PCT: so many of a hundred random operations are reads
+    /// read, write, randread, randwrite; mixed:PCT: so many of a hundred random operations are reads; or
+    /// copy:SOURCE: copies of it, as highwater copy makes them
     #[arg(long, value_name = "WHAT", default_value = "randread", value_parser = parse_workload)]
-    pub workload: Workload,
+    pub workload: What,
     /// Of each operation [default: 4K in random order, else 512K]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub block_size: Option<u64>,
@@ -41,9 +43,15 @@ pub struct LoadOptions {
     /// At even times (fixed) or at random ones
     #[arg(long, value_name = "HOW", default_value = "fixed", requires = "rate")]
     pub arrival: Arrival,
-    /// For how long
-    #[arg(long = "for", value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
-    pub length: Duration,
+    /// For how long; each step of a sweep [default: 10s; 3s]
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub length: Option<Duration>,
+    /// One load after the other: the rate is raised from --rate on, or the depth up to --depth [256]
+    #[arg(long)]
+    pub sweep: bool,
+    /// What a sweep is to keep: p99=5ms names the highest load with a p99 of at most that
+    #[arg(long, value_name = "PERCENTILE=TIME", value_parser = parse_goal, requires = "sweep")]
+    pub goal: Option<Goal>,
     /// Of the scratch file, or of what is used of a file or device [default: 256M; all of it]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub size: Option<u64>,
@@ -66,6 +74,15 @@ pub struct LoadOptions {
     pub simulated: Simulated,
 }
 
+/// `--workload`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// operations of one file
+    Load(Workload),
+    /// copies of this
+    Copy(PathBuf),
+}
+
 /// `--arrival`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Arrival {
@@ -84,13 +101,23 @@ Examples:
                                                    for another day, and for the eye
   highwater bench --workload randwrite --sync-every 1 --depth 1 /srv
                                                    what a database's commit costs
+  highwater bench --sweep --rate 1K/s --goal p99=5ms /srv
+                                                   the highest rate with a p99 of at most 5 ms
   highwater bench --workload write --destroy-data /dev/sdb
                                                    an empty disk: it is written over
 
 Exit status: 0 done; 1 failed, or something was still out at the end; 2 bad usage; 128 + n stopped by
 signal n, with a report of what was measured until then.";
 
-fn parse_workload(text: &str) -> Result<Workload, String> {
+fn parse_workload(text: &str) -> Result<What, String> {
+    match text.strip_prefix("copy:") {
+        Some("") => Err("copy:SOURCE needs a file or a directory to copy".into()),
+        Some(source) => Ok(What::Copy(source.into())),
+        None => parse_load(text).map(What::Load),
+    }
+}
+
+fn parse_load(text: &str) -> Result<Workload, String> {
     match text {
         "read" => Ok(Workload::Read),
         "write" => Ok(Workload::Write),
@@ -101,9 +128,23 @@ fn parse_workload(text: &str) -> Result<Workload, String> {
                 Ok(read_percent @ 1..=99) => Ok(Workload::Mixed { read_percent }),
                 _ => Err("mixed:PCT is reads in a hundred, 1 to 99: mixed:70".into()),
             },
-            None => Err("possible: read, write, randread, randwrite, mixed:PCT".into()),
+            None => Err("possible: read, write, randread, randwrite, mixed:PCT, copy:SOURCE".into()),
         },
     }
+}
+
+/// `p99=5ms`
+fn parse_goal(text: &str) -> Result<Goal, String> {
+    let names = Percentile::ALL.map(Percentile::name).join(", ");
+    let (name, limit) =
+        text.split_once('=').ok_or_else(|| "a goal is PERCENTILE=TIME: p99=5ms".to_owned())?;
+    let percentile = Percentile::ALL.into_iter().find(|percentile| percentile.name() == name);
+    let percentile = percentile.ok_or_else(|| format!("no percentile is called '{name}'; known: {names}"))?;
+    let limit = parse_duration(limit).map_err(|error| error.to_string())?;
+    if limit.is_zero() {
+        return Err("nothing is done in no time".into());
+    }
+    Ok(Goal { percentile, limit })
 }
 
 /// `500/s`, `500`, `1.5K/s`: thousands, not 1,024.
@@ -140,9 +181,10 @@ mod tests {
     #[test]
     fn workloads_have_names() {
         for text in ["read", "write", "randread", "randwrite", "mixed:1", "mixed:99"] {
-            assert_eq!(parse_workload(text).unwrap().name(), text);
+            assert_eq!(parse_load(text).unwrap().name(), text);
         }
-        for text in ["", "reads", "mixed", "mixed:", "mixed:0", "mixed:100", "mixed:x"] {
+        assert_eq!(parse_workload("copy:a b"), Ok(What::Copy("a b".into())));
+        for text in ["", "copy:", "reads", "mixed", "mixed:", "mixed:0", "mixed:100", "mixed:x"] {
             assert!(parse_workload(text).is_err(), "{text}");
         }
     }

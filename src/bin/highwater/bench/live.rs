@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use highwater::bench;
+use highwater::bench::{self, sweep};
 use highwater::engine::{IntervalSink, News, Stall, load};
 use highwater::latency::{Interval, Kind};
 use highwater::units::{format_bytes, format_duration, format_ns, format_rate};
@@ -52,6 +52,14 @@ impl Live {
 impl bench::Witness for Live {
     fn laying_out(&mut self, size_bytes: u64) {
         self.show(None, format!("writing a scratch file of {}", format_bytes(size_bytes)));
+    }
+}
+
+impl sweep::Witness for Live {
+    fn step(&mut self, step: &sweep::Step) {
+        let load = step.rate_per_s.map_or(format!("depth {}", step.depth), |rate| format!("{rate:.0}/s"));
+        let p99 = step.worst(sweep::Percentile::P99).map_or("-".to_owned(), |ns| format_ns(ns as f64));
+        self.show(None, format!("sweep: {load} gave {:.0}/s, p99 {p99}", step.operations_per_s));
     }
 }
 

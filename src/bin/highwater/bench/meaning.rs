@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use highwater::bench::{Options, Unfit};
+use highwater::bench::{Options, Unfit, Workload};
 use highwater::engine::{Choice, Direct};
 use highwater::flow::load::Arrival;
 use highwater::units::format_bytes;
@@ -12,6 +12,11 @@ use crate::args::bench::{self, Bench, LoadOptions};
 use crate::args::{Engine, When};
 use crate::meaning::simulate;
 
+/// How long a load is, and each of a sweep's, unless that was typed.
+const LENGTH: Duration = Duration::from_secs(10);
+const STEP_LENGTH: Duration = Duration::from_secs(3);
+/// How far a sweep raises the depth.
+const SWEEP_DEPTH: u64 = 256;
 /// How long an interval is unless that was typed.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Nothing completed for so long: no healthy disk does that under a load that is measured.
@@ -19,8 +24,8 @@ const STALL_LIMIT: Duration = Duration::from_secs(1);
 /// For what is out at the end nobody waits any longer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a bench is told, or why it can't be meant.
-pub fn options(typed: &Bench) -> Result<Options, String> {
+/// What holds of every workload, or why it doesn't.
+pub fn check(typed: &Bench) -> Result<(), String> {
     if typed.output.manifest.is_some() {
         return Err("--manifest is of files that are copied, and bench copies none".into());
     }
@@ -28,17 +33,36 @@ pub fn options(typed: &Bench) -> Result<Options, String> {
     if let (Some(one), Some(other)) = (outputs.next(), outputs.next()) {
         return Err(format!("standard output can't take both {one} - and {other} -"));
     }
-    let LoadOptions { workload, length, size, sync_every, destroy_data, .. } = typed.load;
+    Ok(())
+}
+
+/// How long it lasts.
+pub fn length(load: &LoadOptions) -> Duration {
+    load.length.unwrap_or(if load.sweep { STEP_LENGTH } else { LENGTH })
+}
+
+/// What a bench is told, or why it can't be meant.
+pub fn options(typed: &Bench, workload: Workload) -> Result<Options, String> {
+    let LoadOptions { size, sync_every, destroy_data, sweep, .. } = typed.load;
+    let output = &typed.output;
+    if sweep
+        && [&output.hlog, &output.hgrm, &output.csv, &output.html, &output.svg]
+            .iter()
+            .any(|file| file.is_some())
+    {
+        return Err("--sweep is of many loads, and --hlog, --hgrm, --csv, --html and --svg are of one; --json has all".into());
+    }
+    let depth = if sweep && typed.load.rate.is_none() { SWEEP_DEPTH } else { workload.depth() };
     let options = Options {
         workload,
         block_bytes: typed.load.block_size.unwrap_or(workload.block_bytes()),
-        depth: typed.load.depth.unwrap_or(workload.depth()),
+        depth: typed.load.depth.unwrap_or(depth),
         arrival: match (typed.load.rate, typed.load.arrival) {
             (None, _) => Arrival::Closed,
             (Some(per_s), bench::Arrival::Fixed) => Arrival::Fixed { per_s },
             (Some(per_s), bench::Arrival::Poisson) => Arrival::Poisson { per_s },
         },
-        length,
+        length: length(&typed.load),
         size_bytes: size,
         sync_every,
         seed: typed.load.seed.unwrap_or_else(|| RandomState::new().hash_one(std::process::id())),

@@ -1,13 +1,17 @@
 //! `highwater bench` from its command line to its exit status.
 
+mod copies;
 mod live;
 mod meaning;
 mod summary;
+mod sweep;
 mod text;
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use highwater::bench::Bench;
+use highwater::bench::sweep::Goal;
+use highwater::bench::{Bench, Options};
 use highwater::engine::load::Outcome;
 use highwater::error::Error;
 use highwater::report;
@@ -15,7 +19,7 @@ use highwater::sys::cancel::Cancel;
 use highwater::sys::signals;
 
 use crate::args::When;
-use crate::args::bench::Bench as Typed;
+use crate::args::bench::{Bench as Typed, What};
 use crate::display::Display;
 use crate::outputs::Outputs;
 use crate::program::Program;
@@ -29,15 +33,20 @@ const LAST_WORDS: &str = "highwater: stopped at once: nothing is reported of wha
 
 /// Carries it out.
 pub fn bench(typed: &Typed) -> ExitCode {
-    let options = match meaning::options(typed) {
-        Ok(options) => options,
-        Err(message) => {
-            say(&message);
-            eprintln!("Try 'highwater bench --help' for more information.");
-            return ExitCode::from(USAGE);
+    if let Err(message) = meaning::check(typed) {
+        return usage(&message);
+    }
+    let what = match &typed.load.workload {
+        What::Load(workload) => {
+            meaning::options(typed, *workload).map(|options| Meant::Load(Box::new(options)))
         }
+        What::Copy(source) => copies::unfit(&typed.load).map_or(Ok(Meant::Copies(source)), Err),
     };
-    let mut outputs = match Outputs::open(&typed.output) {
+    let what = match what {
+        Ok(what) => what,
+        Err(message) => return usage(&message),
+    };
+    let outputs = match Outputs::open(&typed.output) {
         Ok(outputs) => outputs,
         Err(message) => return failed(&message),
     };
@@ -47,10 +56,31 @@ pub fn bench(typed: &Typed) -> ExitCode {
         Ok(cancel) => cancel,
         Err(errno) => return failed(&format!("cannot start: {}", errno.desc())),
     };
+    match what {
+        Meant::Copies(_) if meaning::length(&typed.load).is_zero() => usage("--for must be larger than 0"),
+        Meant::Copies(source) => copies::bench(typed, source, meaning::length(&typed.load), outputs, &cancel),
+        Meant::Load(options) => carry_out(typed, *options, outputs, &cancel),
+    }
+}
+
+/// What is to be measured.
+enum Meant<'a> {
+    Load(Box<Options>),
+    Copies(&'a Path),
+}
+
+fn usage(message: &str) -> ExitCode {
+    say(message);
+    eprintln!("Try 'highwater bench --help' for more information.");
+    ExitCode::from(USAGE)
+}
+
+/// A load, or a sweep of them.
+fn carry_out(typed: &Typed, options: Options, mut outputs: Outputs, cancel: &Cancel) -> ExitCode {
     let progress = if typed.output.quiet { When::Never } else { typed.output.progress.unwrap_or(When::Auto) };
     let display = Display::new(progress);
     let mut live = Live::new(display, outputs.intervals(), options.length);
-    let opened = Bench::open(&typed.target, options, &mut live, &cancel);
+    let opened = Bench::open(&typed.target, options, &mut live, cancel);
     let bench = match opened {
         Ok(Some(bench)) => bench,
         Ok(None) => {
@@ -63,22 +93,33 @@ pub fn bench(typed: &Typed) -> ExitCode {
             return fail(&error);
         }
     };
-    let measured = bench.measure(&mut live, &cancel);
+    let goal = typed.load.goal;
+    let measured = match typed.load.sweep {
+        true => measure_all(&bench, goal, &mut live, cancel),
+        false => bench.measure(&mut live, cancel).map(|outcome| (outcome, None)),
+    };
     live.clear();
     let (seen, options) = (bench.seen(), bench.options().clone());
     let closed = bench.close();
-    let outcome = match measured {
-        Ok(outcome) => outcome,
+    let (outcome, swept) = match measured {
+        Ok(measured) => measured,
         Err(error) => return fail(&error),
     };
     let mut run = summary::summary(&outcome, &options, seen, &outputs.timeline());
+    let to_stderr = typed.output.on_standard_output().next().is_some();
+    let is_swept = swept.is_some();
+    if let Some((report, text)) = swept {
+        run.sweep = Some(report);
+        if !typed.output.quiet {
+            text::print(&text, to_stderr);
+        }
+    }
     if let Err(error) = &closed {
         run.failures += 1;
         run.outcome = report::Outcome::Failed;
         run.errors.push(error.into());
     }
-    if !typed.output.quiet {
-        let to_stderr = typed.output.on_standard_output().next().is_some();
+    if !typed.output.quiet && !is_swept {
         text::show(&run, &typed.target, to_stderr);
     }
     let mut status = status(&outcome, run.outcome);
@@ -92,6 +133,22 @@ pub fn bench(typed: &Typed) -> ExitCode {
         }
     }
     ExitCode::from(status)
+}
+
+/// A measured load; of a sweep the sum of all, with their report and what is shown of them.
+type Measured = (Outcome, Option<(report::Sweep, String)>);
+
+/// Carries a sweep out.
+fn measure_all(
+    bench: &Bench,
+    goal: Option<Goal>,
+    live: &mut Live,
+    cancel: &Cancel,
+) -> Result<Measured, Error> {
+    let swept = highwater::bench::sweep::sweep(bench, goal, live, cancel)?;
+    let (report, text) = (sweep::report(&swept, goal), sweep::text(&swept, goal));
+    let whole = sweep::merged(swept.steps).expect("a sweep has a first step");
+    Ok((whole, Some((report, text))))
 }
 
 /// With which status to leave, and what is said of it.

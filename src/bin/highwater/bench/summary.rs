@@ -53,6 +53,7 @@ pub fn summary(outcome: &Outcome, options: &Options, seen: Seen, timeline: &Time
             .map(|device| report::Simulated { spec: device.spec().to_string() }),
         resumed: None,
         load: Some(load(outcome, options, seen)),
+        sweep: None,
         latency: report::Latency::service(&outcome.latency),
         response: is_open.then(|| report::Latency::response(&outcome.latency)),
         admission: is_open.then(|| outcome.latency.summary(Kind::Admission)),

@@ -12,7 +12,11 @@ use crate::quote::quote;
 
 /// Shows it on standard output, or on standard error where that is taken.
 pub fn show(run: &Run, target: &Path, to_stderr: bool) {
-    let text = text(run, target);
+    print(&text(run, target), to_stderr);
+}
+
+/// Text that was asked for.
+pub fn print(text: &str, to_stderr: bool) {
     // Whoever closed it wants nothing more; files that were asked for are written all the same.
     let _ = match to_stderr {
         true => io::stderr().write_all(text.as_bytes()),
