@@ -26,9 +26,14 @@
 //!
 //! `HIGHWATER_SIM_SEEDS=N` and `HIGHWATER_SIM_SEED=S` as for the pump alone.
 
+mod checks;
+mod crashes;
 mod disk;
+mod file;
+mod known;
 mod plan;
 mod world;
+mod writer;
 
 use crate::{caught, every_seed};
 use plan::{Bug, Plan};
