@@ -367,6 +367,7 @@ fn a_directory_that_may_not_be_written_to_is_told() {
         .run();
     outcome.assert_failed(&[&quoted(&path("d/t")), "new file beside", "--atomic", "Permission denied"]);
     assert_eq!(names(&path("d")), ["t"]);
+    assert_eq!(fs::read(path("d/t")).unwrap(), b"old");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use support::tree::*;
 use support::*;
 
 fn atomic() -> Highwater {
-    Highwater::copy().arg("--atomic")
+    bounded_copy().arg("--atomic")
 }
 
 /// Kills so many copies, each at a random moment within the time that a whole one takes: as long as the
@@ -136,7 +136,7 @@ fn each_file_of_a_tree_is_the_old_one_or_the_new_one_whenever_its_copy_is_killed
     }
     let source = |round: u32| dir.path(["s0", "s1"][round as usize % 2]);
     let target = dir.path("t");
-    Highwater::copy().arg("-a").args([&source(1), &target]).run().assert_silent();
+    bounded_copy().arg("-a").args([&source(1), &target]).run().assert_silent();
     for options in [&["--sync", "file"][..], &["--sync", "none", "--jobs", "1"], &["-b", "--suffix=~"]] {
         let copy = |round| atomic().arg("-rT").args(options).args([&source(round), &target]);
         let looks = while_looking(
@@ -166,7 +166,7 @@ fn temporaries(disk: &FaultyDisk) -> usize {
 /// A copy that takes its time, until its file is there.
 fn slow_copy(options: &[&str], source: &Path, disk: &FaultyDisk, target: &str) -> Running {
     let before = temporaries(disk);
-    let copy = Highwater::copy().args(options).args(["--limit-rate", "1MiB/s"]);
+    let copy = bounded_copy().args(options).args(["--limit-rate", "1MiB/s"]);
     let running = copy.args([source, &disk.path(target)]).start();
     wait_for("a temporary file", || temporaries(disk) > before);
     std::thread::sleep(Duration::from_millis(50));
@@ -191,7 +191,7 @@ fn what_a_killed_copy_has_left_is_removed_by_the_next_one_and_what_is_in_use_is_
 
         fs::write(dir.path("small"), vec![b'x'; 600 * KIB as usize]).unwrap();
         let outcome =
-            Highwater::copy().args(options).arg("-v").args([dir.path("small"), disk.path("third")]).run();
+            bounded_copy().args(options).arg("-v").args([dir.path("small"), disk.path("third")]).run();
         outcome.assert_silent();
         let said = String::from_utf8(outcome.stdout.clone()).unwrap();
         assert!(said.contains("removed '") && said.contains("/.highwater-tmp-"), "{said}");

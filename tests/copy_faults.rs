@@ -15,7 +15,7 @@ const LEN: u64 = 4 * MIB + 4321;
 
 /// Copies from one path to another with the report on stdout.
 fn copy(engine: &str, source: &std::path::Path, target: &std::path::Path) -> Outcome {
-    Highwater::copy().args(["--engine", engine, "--json", "-"]).args([source, target]).run()
+    bounded_copy().args(["--engine", engine, "--json", "-"]).args([source, target]).run()
 }
 
 #[test]
@@ -104,8 +104,7 @@ fn a_failing_fsync_is_a_failure() {
             let dir = Scratch::new();
             write_file(&dir.path("source"), 1, LEN);
             let options = ["--engine", engine, "--sync", sync, "--json", "-"];
-            let outcome =
-                Highwater::copy().args(options).args([dir.path("source"), disk.path("target")]).run();
+            let outcome = bounded_copy().args(options).args([dir.path("source"), disk.path("target")]).run();
             outcome.assert_failed(&["Input/output error"]);
             assert_eq!(text(&outcome.json(), "errors.0.op"), "sync");
             assert_eq!(text(&outcome.json(), "outcome"), "failed");
@@ -122,7 +121,7 @@ fn fsync_is_called_as_asked() {
             let dir = Scratch::new();
             write_file(&dir.path("source"), 1, LEN);
             let options = ["--engine", engine, "--sync", sync];
-            let copy = Highwater::copy().args(options).args([dir.path("source"), disk.path("target")]);
+            let copy = bounded_copy().args(options).args([dir.path("source"), disk.path("target")]);
             copy.run().assert_silent();
             assert_bytes(&disk.get("target").unwrap(), &bytes(1, LEN));
             assert_eq!(disk.fsyncs() > 0, want, "--sync {sync}");
@@ -189,7 +188,7 @@ fn a_source_that_grows_while_it_is_copied_is_copied_to_its_end_and_noted() {
         let (source, target) = (dir.path("source"), dir.path("target"));
         write_file(&source, 1, 8 * MIB + 17);
         let rate = ["--engine", engine, "--limit-rate", "8MiB/s"];
-        let mut running = Highwater::copy().args(rate).args([&source, &target]).start();
+        let mut running = bounded_copy().args(rate).args([&source, &target]).start();
         running.wait_until_it_handles(nix::sys::signal::Signal::SIGINT);
         std::thread::sleep(Duration::from_millis(300));
         assert!(!running.has_ended());
@@ -217,7 +216,7 @@ fn a_write_back_error_of_a_real_file_system_is_told() {
         write_file(&dir.path("source"), 1, 8 * MIB);
         disk::system("sync", &["-f", disk.dir().to_str().unwrap()]);
         below.set_faults([Fault::Errno(On::Write, 0..u64::MAX, libc::EIO)]);
-        let outcome = Highwater::copy()
+        let outcome = bounded_copy()
             .args(["--engine", engine, "--direct", "never"])
             .args([dir.path("source"), disk.path("target")])
             .run();

@@ -23,7 +23,7 @@ const LATEST_MS: u64 = 450;
 fn until_done(args: &[&str], rng: &mut fastrand::Rng, check: &dyn Fn()) -> (serde_json::Value, u32) {
     for kills in 0.. {
         assert!(kills < 500, "no progress");
-        let mut copy = Highwater::copy().args(["--resume", "--json", "-"]).args(args).start();
+        let mut copy = bounded_copy().args(["--resume", "--json", "-"]).args(args).start();
         let deadline = Instant::now() + Duration::from_millis(rng.u64(5..LATEST_MS));
         while Instant::now() < deadline && !copy.has_ended() {
             std::thread::sleep(Duration::from_millis(1));
@@ -43,12 +43,6 @@ fn until_done(args: &[&str], rng: &mut fastrand::Rng, check: &dyn Fn()) -> (serd
 
 fn journal_of(target: &Path) -> PathBuf {
     target.with_file_name(format!(".{}.highwater-journal", target.file_name().unwrap().display()))
-}
-
-fn sectors_written(device: &Path) -> u64 {
-    let name = device.file_name().unwrap().to_str().unwrap();
-    let stat = fs::read_to_string(format!("/sys/block/{name}/stat")).unwrap();
-    stat.split_whitespace().nth(6).unwrap().parse().unwrap()
 }
 
 /// What may be copied twice for each kill: the ring, and what comes between two records.
@@ -76,7 +70,7 @@ fn a_file_that_is_killed_again_and_again_is_whole_in_the_end() {
             write_file(&target, 2, LEN + 100_000);
         }
         disk::system("sync", &["-f", target.parent().unwrap().to_str().unwrap()]);
-        let before = sectors_written(disk.device().path());
+        let before = disk.device().written_bytes();
         let whole_or_old = || {
             if atomic {
                 let content = fs::read(&target).unwrap();
@@ -95,12 +89,47 @@ fn a_file_that_is_killed_again_and_again_is_whole_in_the_end() {
         assert_holds(&target, 1, LEN);
         let left = names(&disk.dir()).into_iter().filter(|name| name != "lost+found");
         assert_eq!(left.collect::<Vec<_>>(), ["target"], "what else is left");
-        let written = 512 * (sectors_written(disk.device().path()) - before);
+        let written = disk.device().written_bytes() - before;
         let most = LEN + u64::from(killed) * TWICE + 8 * MIB;
         assert!(written <= most, "{written} bytes were written for {LEN} and {killed} kills");
         kills += killed;
     }
     println!("{kills} kills in {:?}", began.elapsed());
+}
+
+const OLD: &[u8] = b"what was there before";
+
+/// Asserts that every file in `target` that has its name is the source's, or, in the directory `old` of
+/// it, what was there before; there they are all.
+#[track_caller]
+fn assert_each_is_whole(source: &Path, target: &Path, old: Option<&str>) {
+    let mut directories = vec![target.to_owned()];
+    while let Some(directory) = directories.pop() {
+        let Ok(entries) = fs::read_dir(&directory) else { continue };
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            let kind = path.symlink_metadata().unwrap().file_type();
+            if kind.is_dir() {
+                directories.push(path.clone());
+            }
+            let name = path.file_name().unwrap().to_string_lossy();
+            if !kind.is_file() || name.starts_with(".highwater-") {
+                continue;
+            }
+            let below = path.strip_prefix(target).unwrap();
+            let held = fs::read(&path).unwrap();
+            let is_old = old.is_some_and(|old| below.starts_with(old)) && held == OLD;
+            let is_whole = is_old || held == fs::read(source.join(below)).unwrap();
+            assert!(is_whole, "{}: {} bytes, neither old nor new", path.display(), held.len());
+        }
+    }
+    if let Some(old) = old {
+        let files = |root: &Path| {
+            let mut names = names(&root.join(old));
+            names.retain(|name| name.as_encoded_bytes().starts_with(b"f"));
+            names
+        };
+        assert_eq!(files(target), files(source), "a name is missing");
+    }
 }
 
 #[test]
@@ -139,7 +168,7 @@ fn a_tree_that_is_killed_again_and_again_is_whole_in_the_end() {
         };
         if merged {
             fs::create_dir_all(target.join("source/d1")).unwrap();
-            fs::write(target.join("source/d1/f1"), "old").unwrap();
+            (0..25).for_each(|file| fs::write(target.join(format!("source/d1/f{file}")), OLD).unwrap());
         }
         let mut args = vec!["-a", source.to_str().unwrap(), target.to_str().unwrap()];
         if round % 3 == 2 {
@@ -149,7 +178,13 @@ fn a_tree_that_is_killed_again_and_again_is_whole_in_the_end() {
         if round % 4 != 3 {
             args.splice(0..0, ["--limit-rate", "25M"]);
         }
-        kills += until_done(&args, &mut rng, &|| {}).1;
+        let is_atomic = round % 3 == 2;
+        let whole_or_old = || {
+            if is_atomic {
+                assert_each_is_whole(&source, &copied, merged.then_some("d1"));
+            }
+        };
+        kills += until_done(&args, &mut rng, &whole_or_old).1;
         let got = Fingerprint::of(&copied).without(&["atime"]);
         assert_same(&got, &want, &format!("{args:?}"));
         assert!(!journal_of(&target).exists());
@@ -171,7 +206,7 @@ fn a_device_that_is_killed_again_and_again_is_right_in_the_end() {
         let device = LoopDevice::new(24 * MIB);
         write_file(device.path(), 2, 24 * MIB);
         disk::system("blockdev", &["--flushbufs", device.path().to_str().unwrap()]);
-        let before = sectors_written(device.path());
+        let before = device.written_bytes();
         let (source, journal) = (dir.path("source"), dir.path("journal"));
         let paths = [source.to_str().unwrap(), device.path().to_str().unwrap()];
         let args = ["--limit-rate", "40M", "--journal", journal.to_str().unwrap(), paths[0], paths[1]];
@@ -181,7 +216,7 @@ fn a_device_that_is_killed_again_and_again_is_right_in_the_end() {
         assert_bytes(&rest[LEN as usize..], &bytes(2, 24 * MIB)[LEN as usize..]);
         assert!(!journal.exists());
         // Devices hold nothing else: this is what was copied, to the byte.
-        let written = 512 * (sectors_written(device.path()) - before);
+        let written = device.written_bytes() - before;
         let most = LEN + u64::from(killed) * TWICE;
         assert!(written >= LEN && written <= most, "{written} bytes were written, {killed} kills");
         let believed = number(&report, "resumed.believed_bytes");
@@ -192,46 +227,13 @@ fn a_device_that_is_killed_again_and_again_is_right_in_the_end() {
 }
 
 #[test]
-fn no_more_than_the_ring_and_one_interval_is_copied_twice() {
-    need!(needs::loop_devices());
-    const LEN: u64 = 256 * MIB;
-    let dir = Scratch::new();
-    write_file(&dir.path("source"), 1, LEN);
-    for done in [LEN / 2, LEN * 4 / 5] {
-        let device = LoopDevice::new(LEN);
-        let journal = dir.path("journal");
-        let copy = || {
-            let copy = Highwater::copy().args(["--resume", "--json", "-", "--journal"]).arg(&journal);
-            copy.arg(dir.path("source")).arg(device.path())
-        };
-        let before = sectors_written(device.path());
-        // At full speed, so that a round has much to record.
-        let mut running = copy().start();
-        wait_for("so much to be written", || {
-            running.has_ended() || 512 * (sectors_written(device.path()) - before) >= done
-        });
-        if running.has_ended() {
-            continue;
-        }
-        running.signal(Signal::SIGKILL);
-        running.wait();
-        let written = 512 * (sectors_written(device.path()) - before);
-        let report = copy().run().json();
-        let believed = number(&report, "resumed.believed_bytes");
-        assert!(believed > 0 && written <= believed + TWICE, "{written} bytes written, {believed} believed");
-        assert_eq!(number(&report, "bytes") + believed, LEN);
-        assert_holds(device.path(), 1, LEN);
-    }
-}
-
-#[test]
 fn a_signal_leaves_all_that_is_complete_recorded_and_says_how_to_go_on() {
     let dir = Scratch::new();
     write_file(&dir.path("source"), 1, 40 * MIB);
     let (source, target) = (dir.path("source"), dir.path("target"));
     for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
         let paths = [&source, &target];
-        let mut copy = Highwater::copy().args(["--resume", "--limit-rate", "20M"]).args(paths).start();
+        let mut copy = bounded_copy().args(["--resume", "--limit-rate", "20M"]).args(paths).start();
         copy.wait_until_it_handles(signal);
         std::thread::sleep(Duration::from_millis(700));
         copy.signal(signal);
@@ -240,7 +242,7 @@ fn a_signal_leaves_all_that_is_complete_recorded_and_says_how_to_go_on() {
         assert!(outcome.stderr.contains("run the same command again to go on"), "{}", outcome.stderr);
         assert!(outcome.stderr.contains("bytes are recorded as safe"), "{}", outcome.stderr);
         assert!(!target.exists() && journal_of(&target).exists());
-        let outcome = Highwater::copy().args(["--resume", "--json", "-"]).args(paths).run();
+        let outcome = bounded_copy().args(["--resume", "--json", "-"]).args(paths).run();
         outcome.assert_silent();
         let (report, all) = (outcome.json(), 40 * MIB);
         let believed = number(&report, "resumed.believed_bytes");
@@ -261,7 +263,7 @@ fn what_an_earlier_run_has_copied_is_verified_and_listed_too() {
     tree.file("last", bytes(3, 100_000));
     tree.built();
     let copy = || {
-        let copy = Highwater::copy().args(["-r", "--resume", "--verify", "--json", "-", "--manifest"]);
+        let copy = bounded_copy().args(["-r", "--resume", "--verify", "--json", "-", "--manifest"]);
         copy.arg(dir.path("sums")).args(["source", "target"]).current_dir(dir.dir())
     };
     let mut running = copy().args(["--limit-rate", "8M"]).start();

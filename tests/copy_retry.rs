@@ -16,7 +16,7 @@ use support::*;
 const LEN: u64 = 3 * MIB + 4321;
 
 fn copy(engine: &str, options: &[&str], source: &Path, target: &Path) -> Highwater {
-    Highwater::copy().args(["--engine", engine, "--json", "-"]).args(options).args([source, target])
+    bounded_copy().args(["--engine", engine, "--json", "-"]).args(options).args([source, target])
 }
 
 /// Blocks that FUSE does not split, so that an error of one request is one of a read or a write.
@@ -153,8 +153,7 @@ fn a_device_that_recovers_is_written_to_in_the_end() {
 
 /// A copy to a full target waits where that was asked for, and goes on once there is room.
 fn check_waits(engine: &str, copy: Highwater, target: &Path, make_room: impl FnOnce()) {
-    let memory = MemoryCgroup::new(64 * MIB);
-    let mut running = copy.args(["--engine", engine, "--retry-full"]).inside(memory.group()).start();
+    let mut running = copy.args(["--engine", engine, "--retry-full"]).start();
     wait_for("its word that it waits", || running.stderr_so_far().contains("waiting for room"));
     std::thread::sleep(Duration::from_millis(400));
     assert!(!running.has_ended(), "{}", running.stderr_so_far());
@@ -162,14 +161,12 @@ fn check_waits(engine: &str, copy: Highwater, target: &Path, make_room: impl FnO
     let outcome = running.wait();
     outcome.assert_ok();
     assert_eq!(outcome.stderr.lines().count(), 1, "told once: {}", outcome.stderr);
-    memory.assert_never_met();
     assert_holds(target, 1, 8 * MIB);
 }
 
 #[test]
 fn a_full_file_system_is_waited_for_only_where_that_was_asked_for() {
     need_fs!(Fs::Ext4);
-    need_cgroup!("memory");
     for engine in engines() {
         let disk = LoopDisk::new(Fs::Ext4, 48 * MIB);
         let tmpfs = Tmpfs::new(12 * MIB);
@@ -181,10 +178,10 @@ fn a_full_file_system_is_waited_for_only_where_that_was_asked_for() {
             let free = free.blocks_available() as u64 * free.fragment_size() as u64;
             write_file(&dir.join("filler"), 2, free - 4 * MIB);
             let target = dir.join("target");
-            let outcome = Highwater::copy().args(["--engine", engine]).args([&source, &target]).run();
+            let outcome = bounded_copy().args(["--engine", engine]).args([&source, &target]).run();
             outcome.assert_failed(&[&quoted(&target), "No space left on device"]);
             assert!(!target.exists());
-            let copy = Highwater::copy().args([&source, &target]);
+            let copy = bounded_copy().args([&source, &target]);
             check_waits(engine, copy, &target, || fs::remove_file(dir.join("filler")).unwrap());
         }
     }
@@ -224,7 +221,7 @@ fn names_and_directories_wait_for_room_as_well() {
     for n in 0..5 {
         fs::write(disk.dir().join(format!("filler{n}")), "").unwrap();
     }
-    let copy = || Highwater::copy().args(["-r", "--jobs", "2"]).arg(dir.path("tree"));
+    let copy = || bounded_copy().args(["-r", "--jobs", "2"]).arg(dir.path("tree"));
     copy().arg(disk.dir().join("refused")).run().assert_failed(&["cannot create", "No space left on device"]);
     fs::remove_dir_all(disk.dir().join("refused")).unwrap();
     let running = copy().arg("--retry-full").arg(&target).start();
@@ -243,7 +240,6 @@ fn names_and_directories_wait_for_room_as_well() {
 #[test]
 fn a_quota_that_is_used_up_is_told_and_may_be_waited_for() {
     need_fs!(Fs::Btrfs);
-    need_cgroup!("memory");
     need_tool!("btrfs");
     let disk = LoopDisk::new(Fs::Btrfs, 256 * MIB);
     system("btrfs", &["quota", "enable", disk.dir().to_str().unwrap()]);
@@ -262,7 +258,7 @@ fn a_quota_that_is_used_up_is_told_and_may_be_waited_for() {
         outcome.assert_failed(&[&quoted(&target), "Disk quota exceeded"]);
         assert!(outcome.stderr.contains("the quota there is used up"), "{}", outcome.stderr);
         assert!(!target.exists());
-        check_waits(engine, Highwater::copy().args([&source, &target]), &target, || limit("64M"));
+        check_waits(engine, bounded_copy().args([&source, &target]), &target, || limit("64M"));
     }
 }
 
@@ -284,21 +280,17 @@ fn a_limit_on_a_files_size_is_told_and_never_waited_for() {
 
 /// Starts a copy that takes some seconds, has something happen in its middle, and waits.
 fn in_the_middle(copy: Highwater, happens: impl FnOnce()) -> Outcome {
-    let memory = MemoryCgroup::new(64 * MIB);
-    let mut running = copy.args(["--limit-rate", "16MiB/s"]).inside(memory.group()).start();
+    let mut running = copy.args(["--limit-rate", "16MiB/s"]).start();
     running.wait_until_it_handles(Signal::SIGINT);
     std::thread::sleep(Duration::from_millis(400));
     assert!(!running.has_ended());
     happens();
-    let outcome = running.wait();
-    memory.assert_never_met();
-    outcome
+    running.wait()
 }
 
 #[test]
 fn a_device_that_is_gone_in_the_middle_is_a_failure_on_either_side() {
     need_nbd!();
-    need_cgroup!("memory");
     for engine in engines() {
         for side in ["source", "target"] {
             let mut nbd = Nbd::new(["memory", "24M"]);
@@ -323,7 +315,6 @@ fn a_device_that_is_gone_in_the_middle_is_a_failure_on_either_side() {
 #[test]
 fn a_file_system_that_shuts_down_in_the_middle_is_a_failure() {
     need_tool!("xfs_io");
-    need_cgroup!("memory");
     for fs in [Fs::Ext4, Fs::Xfs] {
         need_fs!(fs);
         for engine in engines() {
@@ -342,7 +333,6 @@ fn a_file_system_that_shuts_down_in_the_middle_is_a_failure() {
 #[test]
 fn a_target_that_is_unmounted_lazily_in_the_middle_is_a_failure_and_leaves_nothing() {
     need_fs!(Fs::Ext4);
-    need_cgroup!("memory");
     for engine in engines() {
         let disk = LoopDisk::new(Fs::Ext4, 64 * MIB);
         let dir = Scratch::new();
@@ -362,17 +352,14 @@ fn a_target_that_is_unmounted_lazily_in_the_middle_is_a_failure_and_leaves_nothi
 #[test]
 fn none_of_this_needs_more_memory() {
     need_fuse!();
-    need_cgroup!("memory");
     for engine in engines() {
-        let memory = MemoryCgroup::new(64 * MIB);
         let dir = Scratch::new();
         let disk = FaultyDisk::new([Fault::Errno(On::Read, 2 * MIB..LEN, libc::EIO)]);
         disk.put("source", bytes(1, LEN));
         let options = ["--retry", "2", "--on-error", "zero-fill"];
         let copy = copy(engine, &options, &disk.path("source"), &dir.path("target"));
-        let outcome = copy.inside(memory.group()).run();
+        let outcome = copy.run();
         outcome.assert_failed(&["is not whole"]);
-        memory.assert_never_met();
         assert!(outcome.peak_rss_bytes <= 12 * MIB, "{}", outcome.peak_rss_bytes);
         let held = fs::read(dir.path("target")).unwrap();
         assert_bytes(&held[..2 * MIB as usize], &bytes(1, 2 * MIB));

@@ -17,7 +17,7 @@ const LEN: u64 = 64 * MIB;
 /// A copy that takes eight seconds, some way in.
 fn slow_copy(engine: &str, source: &Path, target: &Path) -> Running {
     let rate = ["--limit-rate", "8MiB/s", "--json", "-"];
-    let copy = Highwater::copy().args(["--engine", engine]).args(rate).args([source, target]);
+    let copy = bounded_copy().args(["--engine", engine]).args(rate).args([source, target]);
     let mut running = copy.start();
     running.wait_until_it_handles(Signal::SIGINT);
     std::thread::sleep(Duration::from_millis(400));
@@ -92,7 +92,7 @@ fn a_signal_stops_a_copy_onto_a_throttled_disk() {
     write_file(&dir.path("source"), 1, LEN);
     for engine in engines() {
         let options = ["--engine", engine, "--direct", "always", "--json", "-"];
-        let copy = Highwater::copy().args(options).args([dir.path("source"), disk.path("target")]);
+        let copy = bounded_copy().args(options).args([dir.path("source"), disk.path("target")]);
         let mut running = copy.inside(throttle.group()).start();
         running.wait_until_it_handles(Signal::SIGTERM);
         std::thread::sleep(Duration::from_millis(500));
@@ -112,7 +112,7 @@ fn check_kills(options: &[&str], old: Option<u64>) {
     fs::create_dir(dir.path("there")).unwrap();
     let (source, target) = (dir.path("source"), dir.path("there/target"));
     write_file(&source, 1, len);
-    let copy = || Highwater::copy().args(options).args([&source, &target]);
+    let copy = || bounded_copy().args(options).args([&source, &target]);
     let whole = copy().run();
     whole.assert_silent();
     let moments = 12;
@@ -179,7 +179,7 @@ fn a_copy_in_place_seen_from_outside_never_has_the_full_length_early() {
         write_file(&dir.path("source"), 1, len);
         write_file(&dir.path("target"), 2, 100);
         let rate = ["--engine", engine, "--limit-rate", "16MiB/s"];
-        let mut running = Highwater::copy().args(rate).args([dir.path("source"), dir.path("target")]).start();
+        let mut running = bounded_copy().args(rate).args([dir.path("source"), dir.path("target")]).start();
         let mut seen = 0;
         while !running.has_ended() {
             if fs::metadata(dir.path("target")).unwrap().len() == len {
@@ -210,7 +210,7 @@ fn a_read_that_waits_for_an_empty_pipe_is_given_up() {
     for engine in engines() {
         let dir = Scratch::new();
         let (input, feed) = io::pipe().unwrap();
-        let copy = Highwater::copy().args(["--engine", engine]).arg("-").arg(dir.path("target"));
+        let copy = bounded_copy().args(["--engine", engine]).arg("-").arg(dir.path("target"));
         assert_stops_soon(copy.stdin(input).start());
         assert_eq!(names(&dir.dir()), [""; 0]);
         drop(feed);
@@ -223,7 +223,7 @@ fn a_write_that_waits_for_a_full_pipe_is_given_up() {
         let dir = Scratch::new();
         write_file(&dir.path("source"), 1, 4 * MIB);
         let (drain, output) = io::pipe().unwrap();
-        let copy = Highwater::copy().args(["--engine", engine]).arg(dir.path("source")).arg("-");
+        let copy = bounded_copy().args(["--engine", engine]).arg(dir.path("source")).arg("-");
         assert_stops_soon(copy.stdout(output).start());
         drop(drain);
     }
@@ -234,7 +234,7 @@ fn pipes_that_wait_on_both_sides_are_given_up() {
     for engine in engines() {
         let (input, mut feed) = io::pipe().unwrap();
         let (drain, output) = io::pipe().unwrap();
-        let copy = Highwater::copy().args(["--engine", engine]).args(["-", "-"]);
+        let copy = bounded_copy().args(["--engine", engine]).args(["-", "-"]);
         let running = copy.stdin(input).stdout(output).start();
         let feeding = std::thread::spawn(move || io::Write::write_all(&mut feed, &bytes(1, 64 * MIB)));
         assert_stops_soon(running);
@@ -248,7 +248,7 @@ fn pipes_that_wait_on_both_sides_are_given_up() {
 fn opening_a_fifo_nobody_writes_to_is_given_up() {
     let dir = Scratch::new();
     nix::unistd::mkfifo(&dir.path("fifo"), nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
-    let mut running = Highwater::copy().args([dir.path("fifo"), dir.path("target")]).start();
+    let mut running = bounded_copy().args([dir.path("fifo"), dir.path("target")]).start();
     std::thread::sleep(Duration::from_millis(500));
     running.signal(Signal::SIGINT);
     let outcome = running.wait();
@@ -265,7 +265,7 @@ fn a_second_signal_does_not_wait_for_the_drain() {
         let disk = FaultyDisk::new([Fault::Slow(On::Write, Duration::from_millis(500))]);
         let dir = Scratch::new();
         write_file(&dir.path("source"), 1, LEN);
-        let copy = Highwater::copy().args(["--engine", engine]);
+        let copy = bounded_copy().args(["--engine", engine]);
         let mut running = copy.args([dir.path("source"), disk.path("target")]).start();
         wait_for("the first bytes", || disk.written_bytes() > 0);
         running.signal(Signal::SIGINT);
@@ -286,7 +286,7 @@ fn sigusr1_prints_one_line_of_progress_and_the_copy_goes_on() {
         let len = 12 * MIB;
         write_file(&dir.path("source"), 1, len);
         let rate = ["--engine", engine, "--limit-rate", "8MiB/s"];
-        let mut running = Highwater::copy().args(rate).args([dir.path("source"), dir.path("target")]).start();
+        let mut running = bounded_copy().args(rate).args([dir.path("source"), dir.path("target")]).start();
         running.wait_until_it_handles(Signal::SIGUSR1);
         std::thread::sleep(Duration::from_millis(300));
         assert_eq!(running.stderr_so_far(), "");

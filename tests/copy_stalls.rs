@@ -39,7 +39,7 @@ impl PausingDisk {
 
 fn copy(engine: &str, options: &[&str], source: &Path, target: &Path) -> Highwater {
     let rate = ["--limit-rate", "16MiB/s", "--json", "-", "--engine", engine];
-    Highwater::copy().args(rate).args(options).args([source, target])
+    bounded_copy().args(rate).args(options).args([source, target])
 }
 
 impl Drop for PausingDisk {
@@ -72,7 +72,6 @@ fn stall_of(report: &serde_json::Value) -> (String, String, f64) {
 #[test]
 fn what_hangs_is_told_while_it_hangs_and_when_it_goes_on() {
     need_nbd!();
-    need_cgroup!("memory");
     for engine in engines() {
         for (hangs, op, doing) in [("target", "write", "writing"), ("source", "read", "reading")] {
             let mut disk = PausingDisk::new();
@@ -86,8 +85,7 @@ fn what_hangs_is_told_while_it_hangs_and_when_it_goes_on() {
                 }
             };
             let options = ["--direct", "always", "--stall-limit", "300ms"];
-            let memory = MemoryCgroup::new(64 * MIB);
-            let running = started(copy(engine, &options, &source, &target).inside(memory.group()));
+            let running = started(copy(engine, &options, &source, &target));
             disk.pause.pause();
             let words = format!("{doing} {} at byte", quoted(&disk.path()));
             wait_for("the word", || running.stderr_so_far().contains(&words));
@@ -95,7 +93,6 @@ fn what_hangs_is_told_while_it_hangs_and_when_it_goes_on() {
             disk.pause.resume();
             let outcome = running.wait();
             outcome.assert_ok();
-            memory.assert_never_met();
             let lines: Vec<&str> = outcome.stderr.lines().collect();
             assert_eq!(lines.len(), 4, "at 0.3, 0.6 and 1.2 s, and when it ends: {lines:?}");
             assert!(lines[3].contains(&words) && lines[3].contains("went on after 1."), "{lines:?}");
@@ -109,7 +106,6 @@ fn what_hangs_is_told_while_it_hangs_and_when_it_goes_on() {
 #[test]
 fn a_sync_that_hangs_is_told() {
     need_nbd!();
-    need_cgroup!("memory");
     for engine in engines() {
         let mut disk = PausingDisk::new();
         let dir = Scratch::new();
@@ -117,16 +113,14 @@ fn a_sync_that_hangs_is_told() {
         let options = ["--direct", "never", "--stall-limit", "300ms"];
         // What is written goes into the page cache, and the sync waits for it.
         disk.pause.pause();
-        let command = Highwater::copy().args(["--json", "-", "--engine", engine]).args(options);
-        let memory = MemoryCgroup::new(64 * MIB);
+        let command = bounded_copy().args(["--json", "-", "--engine", engine]).args(options);
         let command = command.args([dir.path("source"), disk.path()]);
-        let running = command.inside(memory.group()).start();
+        let running = command.start();
         let words = format!("syncing {} hangs", quoted(&disk.path()));
         wait_for("the word", || running.stderr_so_far().contains(&words));
         disk.pause.resume();
         let outcome = running.wait();
         outcome.assert_ok();
-        memory.assert_never_met();
         assert!(outcome.stderr.contains("went on after"), "{}", outcome.stderr);
         assert_eq!(stall_of(&outcome.json()).0, "sync");
         assert_holds(&disk.path(), 1, LEN);
@@ -147,7 +141,7 @@ fn nothing_is_told_quietly_or_without_a_limit_or_of_a_pipe_that_waits() {
         running.wait().assert_silent();
     }
     let (input, feed) = std::io::pipe().unwrap();
-    let command = Highwater::copy().args(["--stall-limit", "100ms", "-"]).arg(dir.path("target"));
+    let command = bounded_copy().args(["--stall-limit", "100ms", "-"]).arg(dir.path("target"));
     let running = command.stdin(input).start();
     std::thread::sleep(Duration::from_millis(500));
     drop(feed);

@@ -18,7 +18,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::cgroup::Cgroup;
+use super::cgroup::{Cgroup, MemoryCgroup};
 
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_highwater");
@@ -29,6 +29,12 @@ pub struct Highwater {
     uid: u32,
     timeout: Duration,
     stdin: Vec<u8>,
+    memory: Option<MemoryCgroup>,
+}
+
+/// `highwater copy` inside 64 MiB of memory, which it must never fill: see [`Highwater::bounded`].
+pub fn bounded_copy() -> Highwater {
+    Highwater::copy().bounded(64 * super::MIB)
 }
 
 impl Highwater {
@@ -52,6 +58,7 @@ impl Highwater {
             uid: nix::unistd::geteuid().as_raw(),
             timeout: Duration::from_secs(60),
             stdin: vec![],
+            memory: None,
         }
     }
 
@@ -145,6 +152,22 @@ impl Highwater {
         self.before_exec(move || (&procs).write_all(b"0"))
     }
 
+    /// Inside a memory group of its own, the page cache of what it writes included. That it never met
+    /// the bound is asserted at its end, however it ended. A plain user can't make such a group, and
+    /// his copy runs without one.
+    pub fn bounded(mut self, limit: u64) -> Highwater {
+        match super::needs::cgroup("memory") {
+            Ok(()) => {
+                let memory = MemoryCgroup::new(limit);
+                self = self.inside(memory.group());
+                self.memory = Some(memory);
+            }
+            Err(reason) if super::needs::are_required() => panic!("no bound on memory: {reason}"),
+            Err(_) => {}
+        }
+        self
+    }
+
     /// With this done in the child between fork and exec. `hook` must not allocate.
     pub fn before_exec(mut self, hook: impl FnMut() -> io::Result<()> + Send + Sync + 'static) -> Highwater {
         // SAFETY: every hook in these tests makes system calls only, on memory made before the fork.
@@ -179,6 +202,7 @@ impl Highwater {
             shown,
             peak_rss_bytes: 0,
             ended: None,
+            memory: self.memory,
         }
     }
 }
@@ -222,6 +246,7 @@ pub struct Running {
     shown: String,
     peak_rss_bytes: u64,
     ended: Option<(i32, u64)>,
+    memory: Option<MemoryCgroup>,
 }
 
 impl Running {
@@ -303,6 +328,9 @@ impl Running {
             std::thread::sleep(Duration::from_millis(1));
         }
         let elapsed = self.started.elapsed();
+        if let Some(memory) = &self.memory {
+            memory.assert_never_met();
+        }
         let (status, peak_of_wait4) = self.ended.unwrap();
         let peak_rss_bytes = if self.peak_rss_bytes > 0 { self.peak_rss_bytes } else { peak_of_wait4 };
         let stdout = self.stdout.take().map(Captured::all).unwrap_or_default();

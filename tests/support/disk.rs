@@ -103,6 +103,13 @@ impl LoopDevice {
         let name = self.path.file_name().unwrap().to_str().unwrap();
         fs::read_to_string(format!("/sys/block/{name}/dev")).unwrap().trim().to_owned()
     }
+
+    /// All bytes that were ever written to it.
+    pub fn written_bytes(&self) -> u64 {
+        let name = self.path.file_name().unwrap().to_str().unwrap();
+        let stat = fs::read_to_string(format!("/sys/block/{name}/stat")).unwrap();
+        512 * stat.split_whitespace().nth(6).unwrap().parse::<u64>().unwrap()
+    }
 }
 
 impl Drop for LoopDevice {

@@ -25,7 +25,7 @@ pub mod trace;
 pub mod tree;
 
 pub use cgroup::{MemoryCgroup, Throttle};
-pub use command::{Highwater, Outcome, Running};
+pub use command::{Highwater, Outcome, Running, bounded_copy};
 pub use data::*;
 pub use disk::{Fs, LoopDevice, LoopDisk, Tmpfs};
 pub use faulty::{Fault, FaultyDisk, Lie, On};

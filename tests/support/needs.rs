@@ -75,9 +75,14 @@ macro_rules! need_cgroup {
     };
 }
 
+/// Whether no test may be skipped.
+pub fn are_required() -> bool {
+    std::env::var_os("HIGHWATER_REQUIRE_ALL").is_some_and(|value| value == "1")
+}
+
 /// Says that `test` is skipped. Written past the test harness's capture, which would hide it.
 pub fn skip(test: &str, reason: &str) {
-    if std::env::var_os("HIGHWATER_REQUIRE_ALL").is_some_and(|value| value == "1") {
+    if are_required() {
         panic!("{test} was skipped though all tests are required: {reason}");
     }
     let _ = std::io::stderr().write_all(format!("SKIP {test}: {reason}\n").as_bytes());
