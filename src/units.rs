@@ -274,9 +274,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_panics(text in "\\PC{0,12}", number in "[0-9.]{0,40} ?[KMGTPEBikmgs/]{0,4}") {
-            for text in [text, number] {
-                let _ = (parse_size(&text), parse_rate(&text), parse_duration(&text));
+        fn no_text_panics_or_takes_more_memory_than_it_is_long(
+            text in "\\PC{0,12}", number in "[0-9.]{0,40} ?[KMGTPEBikmgs/]{0,4}", long in "[0-9]{0,9}\\PC{0,2000}",
+        ) {
+            for text in [text, number, long] {
+                let read = || drop((parse_size(&text), parse_rate(&text), parse_duration(&text)));
+                let ((), peak) = crate::sys::counted::peak_of(read);
+                prop_assert!(peak <= 3 * text.len() + 64, "{} bytes for {}", peak, text.len());
             }
         }
 

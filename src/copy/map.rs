@@ -117,10 +117,10 @@ impl Map {
             if first != map.length() || size == 0 || words.next().is_some() {
                 return Err(bad);
             }
-            map.add(first..end, status);
-            if map.blocks.len() > MOST_BLOCKS {
+            if map.blocks.len() >= MOST_BLOCKS {
                 return Err(MapFault::TooManyBlocks);
             }
+            map.add(first..end, status);
         }
         if map.blocks.is_empty() { Err(MapFault::Empty) } else { Ok(map) }
     }
@@ -180,6 +180,7 @@ fn number_of(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::counted::peak_of;
     use proptest::prelude::*;
 
     fn read(text: &[u8]) -> Result<Map, MapFault> {
@@ -240,14 +241,23 @@ mod tests {
         for n in 0..=MOST_BLOCKS {
             text.push_str(&format!("{n} 1 {}\n", if n % 2 == 0 { '+' } else { '-' }));
         }
-        assert_eq!(read(text.as_bytes()).unwrap_err(), MapFault::TooManyBlocks);
+        let (read, peak) = peak_of(|| read(text.as_bytes()));
+        assert_eq!(read.unwrap_err(), MapFault::TooManyBlocks);
+        // It grows by doubling, and for a moment there are the old ones and the new.
+        assert!(peak <= 10 << 20, "{peak}");
     }
 
     proptest! {
         /// Whatever stands there: a map or a fault, and no more blocks than lines.
         #[test]
-        fn nonsense_is_no_panic(text in proptest::collection::vec(any::<u8>(), 0..2000)) {
-            let _ = read(&text);
+        fn nonsense_is_no_panic_and_takes_little_memory(
+            text in proptest::collection::vec(any::<u8>(), 0..2000),
+            lines in proptest::collection::vec("(0x)?[0-9A-F]{0,17} {0,2}(0x)?[0-9A-F]{0,17} {0,2}[-+?*/F0-9]{0,2}", 0..40),
+        ) {
+            for text in [text, lines.join("\n").into_bytes()] {
+                let (_, peak) = peak_of(|| read(&text));
+                prop_assert!(peak <= 4 * text.len() + 256, "{} bytes for {}", peak, text.len());
+            }
         }
 
         /// Likewise of what is nearly a map.
@@ -257,7 +267,9 @@ mod tests {
             let at = at % text.len();
             text[at] = byte;
             text.truncate(text.len() - cut % text.len());
-            if let Ok(map) = read(&text) {
+            let (map, peak) = peak_of(|| read(&text));
+            prop_assert!(peak <= 4 * text.len() + 256, "{} bytes for {}", peak, text.len());
+            if let Ok(map) = map {
                 prop_assert!(map.blocks().len() <= 5);
             }
         }

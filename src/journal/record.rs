@@ -7,6 +7,9 @@ use super::batch::PAYLOAD_MOST;
 /// A file whose path is longer, in bytes, is not recorded.
 pub const PATH_MOST: usize = 16 << 10;
 
+/// No file is longer, in bytes: what a record says beyond that is nothing that was written (off_t).
+const PLACE_MOST: u64 = i64::MAX as u64;
+
 /// A moment: seconds since 1970, nanoseconds past them.
 pub type Moment = (i64, u32);
 
@@ -190,6 +193,16 @@ impl<'a> Fields<'a> {
         Some(bytes)
     }
 
+    /// A place or a length in a file.
+    fn place(&mut self) -> Option<u64> {
+        self.u64().filter(|place| *place <= PLACE_MOST)
+    }
+
+    /// So many units of a file.
+    fn units(&mut self) -> Option<u64> {
+        self.u64().filter(|units| *units <= PLACE_MOST >> 16)
+    }
+
     fn moment(&mut self) -> Option<Moment> {
         Some((self.array().map(i64::from_le_bytes)?, self.u32()?))
     }
@@ -225,24 +238,24 @@ pub fn record_at(bytes: &[u8]) -> Option<(Record<'_>, usize)> {
             path: fields.bytes()?,
         },
         DURABLE => Record::Durable {
-            begun: fields.u64()?,
-            before: fields.u64()?,
-            from: fields.u64()?,
-            zeros: fields.u64()?,
+            begun: fields.place()?,
+            before: fields.place()?,
+            from: fields.place()?,
+            zeros: fields.units()?,
             digests: digests(fields)?,
         },
         WHOLE => Record::Whole {
-            begun: fields.u64()?,
-            before: fields.u64()?,
-            from: fields.u64()?,
-            zeros: fields.u64()?,
-            length: fields.u64()?,
+            begun: fields.place()?,
+            before: fields.place()?,
+            from: fields.place()?,
+            zeros: fields.units()?,
+            length: fields.place()?,
             digests: digests(fields)?,
         },
         COPIED => Record::Copied {
             source: fields.identity()?,
             inode: fields.u64()?,
-            length: fields.u64()?,
+            length: fields.place()?,
             path: fields.bytes()?,
             digests: digests(fields)?,
         },
@@ -317,7 +330,7 @@ mod tests {
             numbers in any::<[u64; 4]>(), source in identities(), path in ".{0,40}", part in ".{0,10}",
             units in 0usize..4,
         ) {
-            let [a, b, c, d] = numbers;
+            let [a, b, c, d] = numbers.map(|number| number & PLACE_MOST >> 16);
             let (path, part, digests) = (path.as_bytes(), part.as_bytes(), &vec![7; 32 * units][..]);
             let records = [
                 Record::Made { inode: a, path },
@@ -332,6 +345,23 @@ mod tests {
             let got: Vec<Record> = read.by_ref().map(|(_, record)| record).collect();
             prop_assert!(read.are_whole());
             prop_assert_eq!(got, records);
+        }
+
+        /// What can't be a place or a length is none: sums of them never overflow.
+        #[test]
+        fn numbers_beyond_any_file_are_refused(
+            numbers in proptest::array::uniform5(prop_oneof![any::<u64>(), 0u64..1 << 47]), units in 0usize..3,
+        ) {
+            let [begun, before, from, zeros, length] = numbers;
+            let digests = &vec![7; 32 * units][..];
+            let mut bytes = Vec::new();
+            Record::Whole { begun, before, from, zeros, length, digests }.write(&mut bytes);
+            if let Some((Record::Whole { from, zeros, .. }, _)) = record_at(&bytes) {
+                prop_assert!((zeros + units as u64).checked_mul(64 << 10).and_then(|n| n.checked_add(from)).is_some());
+            } else {
+                let is_beyond = [begun, before, from, length].iter().any(|place| *place > PLACE_MOST);
+                prop_assert!(is_beyond || zeros > PLACE_MOST >> 16);
+            }
         }
 
         /// Whatever the bytes, reading them ends and never panics.

@@ -6,6 +6,8 @@ pub mod attributes;
 pub mod cache;
 pub mod cancel;
 pub mod clone;
+#[cfg(test)]
+pub(crate) mod counted;
 pub mod device;
 pub mod directory;
 pub mod holes;

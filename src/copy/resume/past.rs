@@ -67,7 +67,7 @@ impl Past {
             };
             for (at, record) in Records::of(batch.payload) {
                 let at = batch.offset + at as u64;
-                index.put(key(at, &record), at)?;
+                index.put(key(&record), at)?;
                 if let Record::Begun { source, .. } | Record::Copied { source, .. } = &record {
                     index.put(key_of_source(source), at)?;
                 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::journal::{Identity, Interval, Log, Record, Started, Step};
+use crate::journal::{Claim, Identity, Interval, Log, Record, Started, Step, believe, record_at};
+use crate::sys::counted::peak_of;
 
 fn read(bytes: &[u8]) -> impl FnMut(u64, &mut [u8]) -> Result<usize, Infallible> + '_ {
     move |offset, buffer| {
@@ -133,7 +134,63 @@ fn batches_of_another_journal_are_not_believed() {
     assert_eq!(walk(&joined), (1, Ok(starts[1] as u64)));
 }
 
+/// What it needs beside a payload: what it searches for later batches with, and the header's strings.
+const MEMORY: usize = 66 << 10;
+
+/// Follows the records from each of them back, as whoever goes on with a copy does.
+fn follow(bytes: &[u8]) {
+    let Ok(Ok((_, mut reader))) = Reader::open(read(bytes)) else { return };
+    let mut begun = Vec::new();
+    while let Ok(Ok(Some(batch))) = reader.next(read(bytes)) {
+        for (at, record) in Records::of(batch.payload) {
+            let at = batch.offset + at as u64;
+            match record {
+                Record::Begun { .. } => begun.push((at, at)),
+                Record::Durable { begun: first, .. } | Record::Whole { begun: first, .. } => {
+                    begun.push((first, at));
+                }
+                _ => {}
+            }
+        }
+    }
+    for (first, last) in begun {
+        let fetch = |at: u64, record: &mut Vec<u8>| {
+            let rest = bytes.get(at as usize..).unwrap_or_default();
+            record.clear();
+            record.extend(&rest[..record_at(rest).map_or(0, |(_, length)| length)]);
+            Ok::<_, Infallible>(())
+        };
+        let _ = believe(first, last, 16, fetch, |claim: &Claim<'_>| Ok(claim.units()));
+    }
+}
+
 proptest! {
+    /// Records that say anything, in batches that are whole: whoever follows them comes to an end.
+    #[test]
+    fn records_that_lead_anywhere_are_followed_to_an_end(
+        records in proptest::collection::vec(
+            (0u64..600, 0u64..600, prop_oneof![0u64..8, 0u64..1 << 58], prop_oneof![0u64..4, 0u64..1 << 47], any::<bool>()),
+            1..12),
+    ) {
+        let (mut bytes, starts) = journal(1);
+        bytes.truncate(starts[1]);
+        let nonce = Reader::open(read(&bytes)).unwrap().unwrap().1.nonce();
+        let mut batch = vec![0; HEAD_BYTES];
+        for (begun, before, from, zeros, is_whole) in records {
+            let (from, digests) = (from * 16, &[0; 64][..]);
+            let record = match is_whole {
+                true => Record::Whole { begun, before, from, zeros, length: from + 40, digests },
+                false => Record::Durable { begun, before, from, zeros, digests },
+            };
+            record.write(&mut batch);
+        }
+        crate::journal::batch::frame(&mut batch, 1, nonce);
+        bytes.extend(batch);
+        prop_assert_eq!(walk(&bytes), (2, Ok(bytes.len() as u64)));
+        let ((), peak) = peak_of(|| follow(&bytes));
+        prop_assert!(peak <= MEMORY + 8 * bytes.len(), "{} bytes for {}", peak, bytes.len());
+    }
+
     /// Whatever is done to a journal, reading it ends, panics never, takes no more memory than a
     /// payload may have, and believes no batch that was not written so.
     #[test]
@@ -155,7 +212,8 @@ proptest! {
         let same = starts.iter().zip(starts[1..].iter().chain([&whole.len()]))
             .take_while(|(from, to)| bytes.get(**from..**to) == Some(&whole[**from..**to])).count();
         // Of a batch that was changed only the zeros behind it may be.
-        let (believed, _) = walk(&bytes);
+        let ((believed, _), peak) = peak_of(|| walk(&bytes));
+        prop_assert!(peak <= MEMORY + 2 * bytes.len(), "{} bytes for {}", peak, bytes.len());
         let padded = believed > same;
         prop_assert!(believed >= same, "{} of {} whole batches", believed, same);
         if padded {
@@ -184,9 +242,12 @@ proptest! {
             most.set(most.get().max(buffer.len()));
             inner(offset, buffer)
         };
-        if let Ok(Ok((_, mut reader))) = Reader::open(&mut reading) {
-            while let Ok(Ok(Some(_))) = reader.next(&mut reading) {}
-        }
+        let ((), peak) = peak_of(|| {
+            if let Ok(Ok((_, mut reader))) = Reader::open(&mut reading) {
+                while let Ok(Ok(Some(_))) = reader.next(&mut reading) {}
+            }
+        });
+        prop_assert!(peak <= MEMORY + 2 * bytes.len(), "{} bytes for {}", peak, bytes.len());
         prop_assert!(most.get() <= 4 << 20 && most.get() <= bytes.len().max(64 << 10));
     }
 }

@@ -26,7 +26,7 @@ impl World {
         while let Ok(Some(batch)) = reader.next(read(&self.journal.view)).unwrap() {
             for (at, record) in Records::of(batch.payload) {
                 let at = batch.offset + at as u64;
-                found.insert(key(at, &record), at);
+                found.insert(key(&record), at);
             }
         }
         let Some(&at) = found.get(&key_of_path(&path(nth))) else { return Ok(None) };
