@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use support::report::number;
+use support::tree::{Fingerprint, Tree, assert_same};
 use support::*;
 
 const LEN: u64 = 12 * MIB;
@@ -43,7 +44,7 @@ impl Killed {
     }
 
     fn copy(&self) -> Highwater {
-        Highwater::copy().args(["--resume", "--json"]).arg(self.path("report")).args(self.paths())
+        bounded_copy().args(["--resume", "--json"]).arg(self.path("report")).args(self.paths())
     }
 
     fn paths(&self) -> [PathBuf; 2] {
@@ -81,7 +82,7 @@ impl Killed {
 fn a_journal_of_something_else_is_refused() {
     let killed = Killed::new();
     write_file(&killed.path("other"), 3, 1000);
-    let copy = || Highwater::copy().arg("--resume");
+    let copy = || bounded_copy().arg("--resume");
     let [source, target] = killed.paths();
     killed.assert_refused(copy().args([&killed.path("other"), &target]), 1, "is of another copy");
     killed.assert_refused(copy().args([&source, &killed.path("other"), &target]), 1, "");
@@ -183,6 +184,118 @@ fn a_part_that_was_altered_is_noticed_and_copied_anew() {
     assert_holds(&killed.path("target"), 1, LEN);
 }
 
+/// A copy of a tree that was stopped in its middle, once `so_many` names were in a directory of its target;
+/// all that was complete is recorded.
+fn stopped(dir: &Scratch, options: &[&str], so_many: usize) -> impl Fn() -> Highwater + use<> {
+    let (source, target) = (dir.path("source"), dir.path("target"));
+    let options: Vec<String> = options.iter().map(|option| option.to_string()).collect();
+    let copy =
+        move || bounded_copy().args(&options).args(["--resume", "--json", "-"]).args([&source, &target]);
+    let mut running = copy().args(["--limit-rate", "10M"]).start();
+    let directories = ["a", "b", "d"].map(|name| dir.path("target").join(name));
+    let count = |directory: &PathBuf| fs::read_dir(directory).map_or(0, Iterator::count);
+    wait_for("names in the target", || {
+        running.has_ended() || directories.iter().any(|d| count(d) >= so_many)
+    });
+    std::thread::sleep(Duration::from_millis(100));
+    running.signal(Signal::SIGTERM);
+    running.wait().assert_code(143);
+    copy
+}
+
+#[test]
+fn a_file_of_a_tree_that_was_altered_is_noticed_and_copied_anew() {
+    let dir = Scratch::new();
+    let mut tree = Tree::new(dir.path("source"));
+    tree.dir("d");
+    (0..200).for_each(|nth| drop(tree.file(format!("d/{nth}"), bytes(nth, 200_000))));
+    tree.built();
+    let copy = stopped(&dir, &["-r"], 10);
+    let mut there = names(&dir.path("target/d"));
+    there.retain(|name| !name.to_string_lossy().starts_with('.'));
+    assert!((3..200).contains(&there.len()), "{there:?}");
+    let (altered, others) = (dir.path("target/d").join(&there[0]), there.len() as u64 - 1);
+    // The same file, length and times: only its content tells.
+    let times = fs::metadata(&altered).unwrap();
+    let file = fs::File::options().write(true).open(&altered).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"?", 150_000).unwrap();
+    file.set_modified(times.modified().unwrap()).unwrap();
+    drop(file);
+    let outcome = copy().run();
+    outcome.assert_ok();
+    let said = format!("'{}' is not as this copy left it; it is copied anew", altered.display());
+    assert!(outcome.stderr.contains(&said), "{}", outcome.stderr);
+    assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
+    let believed = number(&outcome.json(), "resumed.believed_bytes");
+    assert!((others * 200_000..=(others + 1) * 200_000).contains(&believed), "{believed} of {others} others");
+    for nth in 0..200 {
+        assert_holds(&dir.path(&format!("target/d/{nth}")), nth, 200_000);
+    }
+}
+
+#[test]
+fn what_is_left_of_a_file_that_the_source_lacks_now_goes_without_a_trace() {
+    let dir = Scratch::new();
+    let mut tree = Tree::new(dir.path("source"));
+    tree.dir("d");
+    tree.file("d/large", bytes(1, 20 * MIB));
+    tree.file("d/small", bytes(2, 100)).times((1, 1), (5, 5));
+    tree.built();
+    for options in [&["-a"][..], &["-a", "--atomic"]] {
+        write_file(&dir.path("source/d/large"), 1, 20 * MIB);
+        let copy = stopped(&dir, options, 1);
+        let is_part = |name: &std::ffi::OsString| name.to_string_lossy().starts_with(".highwater-part-");
+        assert!(names(&dir.path("target/d")).iter().any(is_part), "{:?}", names(&dir.path("target/d")));
+        fs::remove_file(dir.path("source/d/large")).unwrap();
+        copy().run().assert_ok();
+        let (got, want) = (Fingerprint::of(&dir.path("target")), Fingerprint::of(&dir.path("source")));
+        assert_same(&got.without(&["atime"]), &want.without(&["atime"]), &format!("{options:?}"));
+        fs::remove_dir_all(dir.path("target")).unwrap();
+    }
+}
+
+#[test]
+fn a_part_of_a_file_with_several_names_is_found_whichever_of_them_is_met_first() {
+    const LARGE: u64 = 24 * MIB;
+    let dir = Scratch::new();
+    let mut tree = Tree::new(dir.path("source"));
+    ["a", "b"].map(|name| drop(tree.dir(name)));
+    tree.file("a/file", bytes(1, LARGE));
+    tree.link("b/file", "a/file");
+    tree.built();
+    let copy = stopped(&dir, &["-a"], 1);
+    let parts = |name: &str| {
+        let there = fs::read_dir(dir.path("target").join(name)).into_iter().flatten();
+        there.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains("-part-")).count()
+    };
+    let first = if parts("a") == 1 { "a" } else { "b" };
+    assert_eq!(parts(first), 1);
+    // Another name now, and none that was met before.
+    let (was, is) = (dir.path("source").join(first), dir.path("source/z"));
+    fs::rename(&was, &is).unwrap();
+    let mut running = copy().args(["--limit-rate", "10M"]).start();
+    running.wait_until_it_handles(Signal::SIGTERM);
+    std::thread::sleep(Duration::from_millis(600));
+    running.signal(Signal::SIGTERM);
+    let outcome = running.wait();
+    outcome.assert_code(143);
+    let believed = number(&outcome.json(), "resumed.believed_bytes");
+    assert!(believed >= MIB, "{believed} bytes were believed under another name");
+    fs::rename(&is, &was).unwrap();
+    let outcome = copy().run();
+    let more = number(&outcome.assert_ok().json(), "resumed.believed_bytes");
+    assert!(more > believed, "{more} bytes were believed, after {believed}");
+    assert_eq!(number(&outcome.json(), "bytes") + more, LARGE);
+    assert_eq!(["a", "b", "z"].map(parts), [0, 0, 0]);
+    for name in ["a", "b"] {
+        assert_holds(&dir.path("target").join(name).join("file"), 1, LARGE);
+        assert_eq!(names(&dir.path("target").join(name)), ["file"]);
+    }
+    use std::os::unix::fs::MetadataExt;
+    let inode = |name: &str| fs::metadata(dir.path("target").join(name).join("file")).unwrap().ino();
+    assert_eq!(inode("a"), inode("b"));
+}
+
 #[test]
 fn a_source_that_changed_is_copied_anew() {
     let killed = Killed::new();
@@ -201,7 +314,7 @@ fn a_directory_that_is_another_one_now_is_refused() {
     fs::create_dir(dir.path("source")).unwrap();
     write_file(&dir.path("source/file"), 1, LEN);
     fs::create_dir(dir.path("target")).unwrap();
-    let copy = || Highwater::copy().args(["-r", "--resume"]).arg(dir.path("source")).arg(dir.path("target"));
+    let copy = || bounded_copy().args(["-r", "--resume"]).arg(dir.path("source")).arg(dir.path("target"));
     let killed_in_the_middle = || {
         let mut running = copy().args(["--limit-rate", "10M"]).start();
         std::thread::sleep(Duration::from_millis(700));
@@ -231,7 +344,7 @@ fn what_can_not_be_resumed_is_a_usage_error() {
     fs::create_dir(dir.path("d")).unwrap();
     let check = |args: &[&str], said: &str| {
         let before = names(&dir.dir());
-        let outcome = Highwater::copy().args(args).current_dir(dir.dir()).run();
+        let outcome = bounded_copy().args(args).current_dir(dir.dir()).run();
         assert_eq!(outcome.code, Some(2), "{args:?}: {}", outcome.stderr);
         assert!(outcome.stderr.contains(said), "{args:?}: {}", outcome.stderr);
         assert_eq!(names(&dir.dir()), before);
@@ -254,10 +367,8 @@ fn a_journal_that_can_not_be_made_stops_the_copy_before_it_begins() {
     let dir = Scratch::new();
     write_file(&dir.path("a"), 1, 100);
     let journal = dir.path("no/such/place");
-    let outcome = Highwater::copy()
-        .args(["--resume", "--journal"])
-        .args([&journal, &dir.path("a"), &dir.path("b")])
-        .run();
+    let outcome =
+        bounded_copy().args(["--resume", "--journal"]).args([&journal, &dir.path("a"), &dir.path("b")]).run();
     outcome.assert_code(1);
     assert!(outcome.stderr.contains("cannot use the journal"), "{}", outcome.stderr);
     assert_eq!(names(&dir.dir()), ["a"]);
@@ -270,7 +381,7 @@ fn a_journal_without_room_is_given_up_and_the_copy_goes_on() {
     write_file(&dir.path("source"), 1, 30 * MIB);
     let small = Tmpfs::new(8192);
     let journal = small.path("journal");
-    let copy = Highwater::copy().args(["--resume", "--limit-rate", "20M", "--journal"]).arg(&journal);
+    let copy = bounded_copy().args(["--resume", "--limit-rate", "20M", "--journal"]).arg(&journal);
     let outcome = copy.args([dir.path("source"), dir.path("target")]).run();
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     assert!(
@@ -289,10 +400,10 @@ fn the_journal_itself_is_not_copied() {
     let dir = Scratch::new();
     fs::create_dir(dir.path("all")).unwrap();
     write_file(&dir.path("all/a"), 1, 1000);
-    let copy = Highwater::copy().args(["-rT", "--resume"]).args([dir.path("all"), dir.path("all/../target")]);
+    let copy = bounded_copy().args(["-rT", "--resume"]).args([dir.path("all"), dir.path("all/../target")]);
     copy.run().assert_code(0);
     let journal = dir.path("all/journal");
-    let copy = Highwater::copy().args(["-rT", "--resume", "--journal"]).arg(&journal);
+    let copy = bounded_copy().args(["-rT", "--resume", "--journal"]).arg(&journal);
     copy.args([dir.path("all"), dir.path("other")]).run().assert_code(0);
     assert_eq!(names(&dir.path("other")), ["a"]);
     assert!(!Path::new(&journal).exists());

@@ -24,7 +24,7 @@ use super::room;
 use super::run::Run;
 use super::same::parent_of;
 use super::source::{self, Source};
-use super::target::{Step, Target, open_existing};
+use super::target::{PartName, Step, Target, open_existing};
 use super::worker::Worker;
 
 /// Both ends of a file's copy, open.
@@ -135,7 +135,7 @@ fn open_target(
     let told = |(op, cause)| entry.target_error(op, cause);
     let at = entry.target().expect("a target is opened where something is to be touched");
     let mut part = partial.as_mut().and_then(|partial| partial.part.take());
-    if let (false, false, Found::Something(_), Some((_, directory, name))) =
+    if let (false, false, Found::Something(_), Some((_, PartName { directory, name, .. }))) =
         (run.options.atomic, decided.replaces, decided.found, &part)
     {
         // Somebody has taken its name since: that is written to, as ever.
@@ -170,9 +170,9 @@ fn open_target(
             None => None,
         },
     };
-    if let Some((file, directory, name)) = part {
+    if let Some((file, part)) = part {
         let before = over.as_ref().and_then(|over| over.old.as_ref()).map(|old| old.stat);
-        return Ok((Target::of_part(file, directory, name, over).map_err(told)?, before));
+        return Ok((Target::of_part(file, part, over).map_err(told)?, before));
     }
     if let Some(over) = over {
         return make_over(worker, entry, at, source, making, over);

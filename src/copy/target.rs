@@ -38,7 +38,7 @@ enum Naming {
     /// a new file without a name
     Unnamed,
     /// a new file under a temporary name in the same directory, where unnamed ones can't be had
-    Temporary { directory: OwnedFd, name: OsString },
+    Temporary(PartName),
     /// a new file under its own name: one block, whole or not there; or what is expected to grow
     Created,
     /// a file that was there, to be overwritten
@@ -49,12 +49,21 @@ enum Naming {
     Passed,
 }
 
+/// The name that a file has until it is complete.
+pub(super) struct PartName {
+    /// it is in this one
+    pub directory: OwnedFd,
+    pub name: OsString,
+    /// where it gets its own name, if that is another directory
+    pub into: Option<OwnedFd>,
+}
+
 /// What a target is called until it is complete.
 pub(super) enum Part<'a> {
     /// nothing yet
     Unnamed,
     /// another name than its own
-    Has(&'a OsStr),
+    Has(&'a PartName),
     /// its own name, or none ever
     Never,
 }
@@ -123,7 +132,7 @@ impl Target {
             Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::ENOENT | Errno::EINVAL) => {
                 let directory = sys::at::open_place(at.directory, up, true).map_err(&failed)?;
                 let (file, name) = temporary::create(directory.as_fd(), mode).map_err(&failed)?;
-                Target::made(file, Naming::Temporary { directory, name })
+                Target::made(file, Naming::Temporary(PartName { directory, name, into: None }))
             }
             Err(errno) => Err(failed(errno)),
         }
@@ -165,8 +174,8 @@ fn refuse_same(stat: &Stat, source: &Stat) -> Step<()> {
 
 impl Target {
     /// A new file that an earlier run began, under the name that it has until it is complete.
-    pub fn of_part(file: OwnedFd, directory: OwnedFd, name: OsString, over: Option<Over>) -> Step<Target> {
-        let mut target = Target::made(file, Naming::Temporary { directory, name })?;
+    pub fn of_part(file: OwnedFd, part: PartName, over: Option<Over>) -> Step<Target> {
+        let mut target = Target::made(file, Naming::Temporary(part))?;
         // Writing to it may take these, and what was seen before would be believed.
         target.stat.mode &= 0o1777;
         target.over = over;
@@ -177,7 +186,7 @@ impl Target {
     pub fn part(&self) -> Part<'_> {
         match &self.naming {
             Naming::Unnamed => Part::Unnamed,
-            Naming::Temporary { name, .. } => Part::Has(name),
+            Naming::Temporary(part) => Part::Has(part),
             Naming::Created | Naming::InPlace | Naming::Device { .. } | Naming::Passed => Part::Never,
         }
     }
@@ -185,7 +194,11 @@ impl Target {
     /// It was given another name until it is complete.
     pub fn is_called(&mut self, directory: OwnedFd, name: OsString) {
         assert!(self.has_no_name(), "what has its name keeps it");
-        self.naming = Naming::Temporary { directory, name };
+        let into = match &mut self.naming {
+            Naming::Temporary(part) => part.into.take(),
+            _ => None,
+        };
+        self.naming = Naming::Temporary(PartName { directory, name, into });
     }
 
     /// It had its own name at once.
@@ -206,12 +219,12 @@ impl Target {
 
     /// Nobody can see it before it is published.
     pub fn has_no_name(&self) -> bool {
-        matches!(self.naming, Naming::Unnamed | Naming::Temporary { .. })
+        matches!(self.naming, Naming::Unnamed | Naming::Temporary(_))
     }
 
     /// It stands under a temporary name, as others may do there that a killed copy has left.
     pub fn is_temporary(&self) -> bool {
-        matches!(self.naming, Naming::Temporary { .. })
+        matches!(self.naming, Naming::Temporary(_))
     }
 
     /// It gets its name elsewhere than where that was asked for: a symbolic link was followed.
@@ -288,21 +301,22 @@ impl Target {
                 // A link can't replace anything, a rename can.
                 let linked = temporary::link(&self.edge.file, at.directory, at.name);
                 let from = linked.map_err(&failed)?;
-                rename_over(at.directory, &from, at.name).map_err(failed).map(|()| true)
+                let renamed = rename_over((at.directory, &from), (at.directory, at.name));
+                renamed.map_err(failed).map(|()| true)
             }
-            Naming::Temporary { directory, name } if replaces => {
-                let renamed = rename_over(directory.as_fd(), &name, last_component(at.name));
+            Naming::Temporary(part) if replaces => {
+                let renamed = rename_over(part.at(), (part.destination(), last_component(at.name)));
                 renamed.map_err(failed).map(|()| true)
             }
             Naming::Unnamed => {
                 let named = sys::temporary::name(self.edge.file.as_fd(), at.directory, at.name);
                 named.map_err(failed).map(|()| true)
             }
-            Naming::Temporary { directory, name: from } => {
-                let renamed = rename_part(directory.as_fd(), &from, last_component(at.name));
+            Naming::Temporary(part) => {
+                let renamed = rename_part(part.at(), (part.destination(), last_component(at.name)));
                 if renamed.is_err() {
                     // Why it has no name matters more than why it can't be removed.
-                    let _ = sys::at::remove_file(directory.as_fd(), &from);
+                    let _ = sys::at::remove_file(part.directory.as_fd(), &part.name);
                 }
                 renamed.map_err(failed).map(|()| true)
             }
@@ -330,7 +344,7 @@ impl Target {
                 let removed = sys::at::remove_file(at.directory, at.name);
                 removed.map_err(failed(Op::Remove)).map(|()| Left::Nothing)
             }
-            Naming::Temporary { directory, name } => {
+            Naming::Temporary(PartName { directory, name, .. }) => {
                 let removed = sys::at::remove_file(directory.as_fd(), &name);
                 removed.map_err(failed(Op::Remove)).map(|()| left)
             }
@@ -340,22 +354,35 @@ impl Target {
     }
 }
 
+impl PartName {
+    fn at(&self) -> (BorrowedFd<'_>, &OsStr) {
+        (self.directory.as_fd(), &self.name)
+    }
+
+    fn destination(&self) -> BorrowedFd<'_> {
+        self.into.as_ref().unwrap_or(&self.directory).as_fd()
+    }
+}
+
+/// A name in a directory.
+type Place<'a> = (BorrowedFd<'a>, &'a OsStr);
+
 /// Renames over whatever is there; where that fails, the temporary name goes.
-fn rename_over(directory: BorrowedFd<'_>, from: &OsStr, to: &OsStr) -> Result<(), Errno> {
-    let renamed = sys::at::rename(directory, from, to);
+fn rename_over(from: Place<'_>, to: Place<'_>) -> Result<(), Errno> {
+    let renamed = sys::at::move_over(from, to);
     if renamed.is_err() {
         // Why it has no name matters more than why it can't be removed.
-        let _ = sys::at::remove_file(directory, from);
+        let _ = sys::at::remove_file(from.0, from.1);
     }
     renamed
 }
 
 /// A new name without replacing: where renameat2(2) can't, a link, then the old name goes.
-pub(super) fn rename_part(directory: BorrowedFd<'_>, from: &OsStr, name: &OsStr) -> Result<(), Errno> {
-    match sys::at::rename_new(directory, from, name) {
+pub(super) fn rename_part(from: Place<'_>, to: Place<'_>) -> Result<(), Errno> {
+    match sys::at::move_new(from, to) {
         Err(Errno::EINVAL) => {}
         renamed => return renamed,
     }
-    sys::at::make_link((directory, from), (directory, name), false)?;
-    sys::at::remove_file(directory, from)
+    sys::at::make_link(from, to, false)?;
+    sys::at::remove_file(from.0, from.1)
 }

@@ -103,13 +103,23 @@ pub fn remove_directory(directory: BorrowedFd<'_>, name: &OsStr) -> Result<(), E
 
 /// renameat(2) within `directory`, over what `to` names.
 pub fn rename(directory: BorrowedFd<'_>, from: &OsStr, to: &OsStr) -> Result<(), Errno> {
-    nix::fcntl::renameat(directory, from, directory, to)
+    move_over((directory, from), (directory, to))
+}
+
+/// The same from one directory to another.
+pub fn move_over(from: (BorrowedFd<'_>, &OsStr), to: (BorrowedFd<'_>, &OsStr)) -> Result<(), Errno> {
+    nix::fcntl::renameat(from.0, from.1, to.0, to.1)
 }
 
 /// renameat2(2) with RENAME_NOREPLACE: EEXIST where `to` is taken; EINVAL where the file system
 /// can't do without replacing.
 pub fn rename_new(directory: BorrowedFd<'_>, from: &OsStr, to: &OsStr) -> Result<(), Errno> {
-    nix::fcntl::renameat2(directory, from, directory, to, RenameFlags::RENAME_NOREPLACE)
+    move_new((directory, from), (directory, to))
+}
+
+/// The same from one directory to another.
+pub fn move_new(from: (BorrowedFd<'_>, &OsStr), to: (BorrowedFd<'_>, &OsStr)) -> Result<(), Errno> {
+    nix::fcntl::renameat2(from.0, from.1, to.0, to.1, RenameFlags::RENAME_NOREPLACE)
 }
 
 /// faccessat(2) with the effective ids: whether `name` may be written to, or why not.

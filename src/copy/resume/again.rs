@@ -1,7 +1,7 @@
 //! What an earlier run has met is met again: whether it is done, can be gone on with, or is to be
 //! done anew.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -14,6 +14,7 @@ use nix::fcntl::OFlag;
 use crate::digest::UNIT_BYTES;
 use crate::error::{Cause, Error, Op};
 use crate::sys;
+use crate::sys::attributes::Handle;
 use crate::sys::stat::{Kind, Stat};
 
 use super::super::decide::{Decided, Found};
@@ -24,6 +25,7 @@ use super::super::replace::{self, Spot};
 use super::super::run::Run;
 use super::super::same::parent_of;
 use super::super::source::INTERRUPTED;
+use super::super::target::PartName;
 use super::Resume;
 use super::past::{Known, Stopped};
 use super::tracked::identity;
@@ -44,8 +46,8 @@ pub(in crate::copy) struct Partial {
     pub(super) before: u64,
     /// believed, in bytes
     to: u64,
-    /// open for writing, its directory and its name; None: it has its own name
-    pub part: Option<(OwnedFd, OwnedFd, OsString)>,
+    /// open for writing, and its name; None: it has its own
+    pub part: Option<(OwnedFd, PartName)>,
 }
 
 impl Partial {
@@ -61,8 +63,9 @@ pub(in crate::copy) fn look(run: &Run<'_>, entry: &Entry<'_>, decided: &mut Deci
     let Some(resume) = run.resume().filter(|resume| resume.goes_on()) else { return Ok(Again::Anew) };
     let Some(asked) = entry.target() else { return Ok(Again::Anew) };
     let stores = matches!(decided.stat.kind, Kind::Regular | Kind::Block);
-    let known = bring_here(resume, run, entry, decided, asked).or_else(|| known(resume, run, entry));
-    if let Some(known) = known.filter(|_| stores) {
+    let known = bring_here(resume, run, entry, decided, asked)
+        .or_else(|| known(resume, run, entry).map(|known| (known, None)));
+    if let Some((known, elsewhere)) = known.filter(|_| stores) {
         // A link that is followed leads to where the part is.
         let is_link = asked.stat(false).is_ok_and(|stat| stat.kind == Kind::Symlink);
         let spot: Option<Spot> = match run.options.atomic && is_link && !entry.parent.is_new {
@@ -74,7 +77,7 @@ pub(in crate::copy) fn look(run: &Run<'_>, entry: &Entry<'_>, decided: &mut Deci
             false => None,
         };
         let at = spot.as_ref().map_or(asked, Spot::at);
-        match use_known(resume, run, entry, decided, at, known)? {
+        match use_known(resume, run, entry, decided, (at, elsewhere), known)? {
             Again::Anew => {}
             again => return Ok(again),
         }
@@ -103,15 +106,16 @@ fn known(resume: &Resume, run: &Run<'_>, entry: &Entry<'_>) -> Option<Known> {
     }
 }
 
-/// A file with several names may have been met by another one first. It, or its part, gets this one,
-/// too; from that the other one will be made.
+/// A file with several names may have been met by another one first. It gets this one, too; from that
+/// the other one will be made. Its part stays where it is recorded to be, in the directory that is given
+/// back, and gets this name once it is complete: until then whatever run comes next must find it there.
 fn bring_here(
     resume: &Resume,
     run: &Run<'_>,
     entry: &Entry<'_>,
     decided: &mut Decided,
     at: At<'_>,
-) -> Option<Known> {
+) -> Option<(Known, Option<OwnedFd>)> {
     if !run.options.keep.links || decided.stat.links < 2 || !entry.parent.is_new {
         return None;
     }
@@ -122,24 +126,23 @@ fn bring_here(
     })?;
     let directory = directory_of(entry.operand, &path)?;
     let own = Path::new(OsStr::from_bytes(path.get(4..)?)).file_name()?.to_owned();
-    let part = OsStr::from_bytes(&known.part);
-    let names = [(part, part), (own.as_os_str(), at.name)];
-    let (from, to) = names.into_iter().find(|(from, _)| {
-        !from.is_empty()
-            && find(At { directory: directory.as_fd(), name: from }, known.inode, OFlag::O_RDONLY, false)
-                .is_some()
-    })?;
-    if to == at.name && matches!(decided.found, Found::Something(found) if found.inode != known.inode) {
+    let is_there = |name: &OsStr| {
+        let at = At { directory: directory.as_fd(), name };
+        !name.is_empty() && find(at, known.inode, OFlag::O_RDONLY, false).is_some()
+    };
+    if is_there(OsStr::from_bytes(&known.part)) {
+        return Some((known, Some(directory)));
+    }
+    if !is_there(&own) {
+        return None;
+    }
+    if matches!(decided.found, Found::Something(found) if found.inode != known.inode) {
         sys::at::remove_file(at.directory, at.name).ok()?;
     }
-    match sys::at::make_link((directory.as_fd(), from), (at.directory, to), false) {
-        Ok(()) | Err(Errno::EEXIST) => {}
-        Err(_) => return None,
+    match sys::at::make_link((directory.as_fd(), &own), (at.directory, at.name), false) {
+        Ok(()) | Err(Errno::EEXIST) => Some((known, None)),
+        Err(_) => None,
     }
-    if from == part {
-        let _ = sys::at::remove_file(directory.as_fd(), from);
-    }
-    Some(known)
 }
 
 /// The journal can't be read any more: what it says is not believed.
@@ -152,10 +155,10 @@ fn use_known(
     run: &Run<'_>,
     entry: &Entry<'_>,
     decided: &Decided,
-    at: At<'_>,
+    (at, elsewhere): (At<'_>, Option<OwnedFd>),
     known: Known,
 ) -> Result<Again, Stop> {
-    let part = find_part(at, &known);
+    let part = find_part(at, elsewhere, &known);
     let own = || find(at, known.inode, OFlag::O_RDONLY, entry.is_operand());
     let is_part = part.is_some();
     let file = match &part {
@@ -214,31 +217,35 @@ fn use_known(
                 return Ok(Again::GoOn(partial(None)));
             }
             // One that may not be written to is of no use.
-            if let Some((_, directory, name)) = &part
-                && let Some(file) =
-                    find(At { directory: directory.as_fd(), name }, known.inode, OFlag::O_RDWR, false)
-                && let Ok(directory) = directory.try_clone()
+            if let Some((_, PartName { directory, name, .. })) = &part
+                && let at = (At { directory: directory.as_fd(), name })
+                && let Some(file) = find(at, known.inode, OFlag::O_RDWR, false)
             {
-                return Ok(Again::GoOn(partial(Some((file, directory, name.clone())))));
+                let part = part.map(|(_, name)| (file, name));
+                return Ok(Again::GoOn(partial(part)));
             }
         }
         _ => {}
     }
-    if let Some((_, directory, name)) = part {
+    if let Some((_, PartName { directory, name, .. })) = part {
         let _ = sys::at::remove_file(directory.as_fd(), &name);
     }
     Ok(Again::Anew)
 }
 
-/// The part beside `at`: open, its directory, its name.
-fn find_part(at: At<'_>, known: &Known) -> Option<(OwnedFd, OwnedFd, OsString)> {
+/// The part beside `at`, or `elsewhere`: open, and its name.
+fn find_part(at: At<'_>, elsewhere: Option<OwnedFd>, known: &Known) -> Option<(OwnedFd, PartName)> {
     if known.part.is_empty() || known.part.contains(&b'/') {
         return None;
     }
     let name = OsStr::from_bytes(&known.part).to_owned();
-    let directory = sys::at::open_place(at.directory, parent_of(at.name), true).ok()?;
+    let beside = sys::at::open_place(at.directory, parent_of(at.name), true).ok()?;
+    let (directory, into) = match elsewhere {
+        Some(elsewhere) => (elsewhere, Some(beside)),
+        None => (beside, None),
+    };
     let file = find(At { directory: directory.as_fd(), name: &name }, known.inode, OFlag::O_RDONLY, false)?;
-    Some((file, directory, name))
+    Some((file, PartName { directory, name, into }))
 }
 
 /// What is at `at`, where it is the one that it was. A device has no number that says so.
@@ -322,8 +329,16 @@ pub(in crate::copy) fn remove_orphans(run: &Run<'_>, operands: &[Arc<Operand>]) 
         let name = OsStr::from_bytes(part);
         let Some(directory) = operands.iter().find_map(|operand| directory_of(operand, path)) else { return };
         let is_it = |stat: Stat| stat.kind == Kind::Regular && stat.inode == inode;
-        if !part.contains(&b'/') && sys::stat::at(directory.as_fd(), name, false).is_ok_and(is_it) {
-            let _ = sys::at::remove_file(directory.as_fd(), name);
+        if part.contains(&b'/') || !sys::stat::at(directory.as_fd(), name, false).is_ok_and(is_it) {
+            return;
+        }
+        // The directory is complete, with the times that it is to have.
+        let before = sys::stat::of(directory.as_fd());
+        if sys::at::remove_file(directory.as_fd(), name).is_ok()
+            && let Ok(stat) = before
+        {
+            let _ = Handle::Path(directory.as_fd()).set_times(stat.accessed, stat.modified);
+            let _ = run.durable.directory(directory.as_fd(), stat.device, &run.ledger);
         }
     });
     if let Err(error) = removed {

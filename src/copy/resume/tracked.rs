@@ -22,7 +22,7 @@ use super::super::entry::{At, Entry};
 use super::super::run::Run;
 use super::super::same::parent_of;
 use super::super::source::Source;
-use super::super::target::{Part, Target, rename_part};
+use super::super::target::{Part, PartName, Target, rename_part};
 use super::Resume;
 use super::again::Partial;
 
@@ -98,19 +98,25 @@ pub(in crate::copy) fn track(
         return None;
     }
     let at = target.place(entry.target()?);
-    let naming = match target.part() {
-        Part::Has(name) if partial.is_some() => Some((Some(name.to_owned()), name.to_owned(), true)),
-        Part::Has(name) => Some((Some(name.to_owned()), fresh(), false)),
-        Part::Unnamed => Some((None, fresh(), false)),
-        Part::Never => None,
+    let (now, name, is_named) = match target.part() {
+        Part::Has(part) if partial.is_some() => (Some(part), part.name.clone(), true),
+        Part::Has(part) => (Some(part), fresh(), false),
+        Part::Unnamed => (None, fresh(), false),
+        Part::Never => (None, OsString::new(), false),
     };
-    let part = naming.as_ref().map(|(_, name, _)| name.as_bytes().to_vec()).unwrap_or_default();
+    let part = name.as_bytes().to_vec();
     let started =
         Started { path: entry.key(), source: identity(&source.stat), inode: target.stat.inode, part };
     let is_at_once = target.was_created();
     let place = match is_at_once {
         true => None,
-        false => Some(Arc::new(place(run, entry, target, at, naming).ok()?)),
+        false => {
+            let naming = match name.is_empty() {
+                true => None,
+                false => Some(naming(at, now, name, is_named).ok()?),
+            };
+            Some(Arc::new(place(run, entry, target, naming).ok()?))
+        }
     };
     let mut state = resume.lock();
     let (id, base) = match partial {
@@ -128,23 +134,19 @@ pub(in crate::copy) fn track(
     Some(Tracked { id, base, place, collector: Some(Collector::new(base)), next: base / UNIT_BYTES })
 }
 
-fn place(
-    run: &Run<'_>,
-    entry: &Entry<'_>,
-    target: &Target,
-    at: At<'_>,
-    naming: Option<(Option<OsString>, OsString, bool)>,
-) -> Result<Place, Errno> {
-    let file = target.edge.file.try_clone().map_err(|_| Errno::EMFILE)?;
-    let part = match naming {
-        Some((now, name, is_named)) => {
-            let directory = sys::at::open_place(at.directory, parent_of(at.name), true)?;
-            Some(Mutex::new(Naming { directory, now, name, is_named, is_synced: false, is_closed: false }))
-        }
-        None => None,
+fn naming(at: At<'_>, now: Option<&PartName>, name: OsString, is_named: bool) -> Result<Naming, Errno> {
+    let directory = match now {
+        Some(part) => part.directory.try_clone().map_err(|_| Errno::EMFILE)?,
+        None => sys::at::open_place(at.directory, parent_of(at.name), true)?,
     };
+    let now = now.map(|part| part.name.clone());
+    Ok(Naming { directory, now, name, is_named, is_synced: false, is_closed: false })
+}
+
+fn place(run: &Run<'_>, entry: &Entry<'_>, target: &Target, part: Option<Naming>) -> Result<Place, Errno> {
+    let file = target.edge.file.try_clone().map_err(|_| Errno::EMFILE)?;
     let alone = target.stat.kind == Kind::Block || !run.durable.is_synced_whole(target.stat.device);
-    let simulated = target.edge.simulated.clone();
+    let (part, simulated) = (part.map(Mutex::new), target.edge.simulated.clone());
     Ok(Place { file, alone, shown: entry.target_path(), part, simulated })
 }
 
@@ -166,7 +168,7 @@ impl Place {
             let directory = naming.directory.as_fd();
             naming.is_named = match &naming.now {
                 None => sys::temporary::name(self.file.as_fd(), directory, &naming.name).is_ok(),
-                Some(now) => rename_part(directory, now, &naming.name).is_ok(),
+                Some(now) => rename_part((directory, now), (directory, &naming.name)).is_ok(),
             };
         }
         naming.is_named
