@@ -14,6 +14,7 @@ use crate::sys::cancel::Cancel;
 use super::events::{Warning, Witness};
 use super::options::Options;
 use super::paths::Name;
+use super::resume::SpentJournal;
 
 /// What to copy, and how.
 #[derive(Clone, Debug)]
@@ -119,6 +120,8 @@ pub struct Report {
     pub latency: Totals,
     /// of a copy that has a journal
     pub resumed: Option<Resumed>,
+    /// of one that is complete: to be removed when all that is left to do is done
+    pub spent: Option<SpentJournal>,
     /// stopped from outside
     pub interrupted: bool,
     /// how many failures there were

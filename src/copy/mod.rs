@@ -80,4 +80,5 @@ pub use options::{
     Reflink, Sparse, Sync, TargetIs, Update,
 };
 pub use paths::Name;
+pub use resume::SpentJournal;
 pub use run::{copy, cores};

@@ -273,10 +273,7 @@ impl Run<'_> {
             self.mirror(&operands);
         }
         self.secure(&place_of(&to.base), &to.base.target_path());
-        match self.resume() {
-            Some(resume) if self.is_whole() => resume.remove(),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     fn is_whole(&self) -> bool {
@@ -385,6 +382,7 @@ impl Run<'_> {
     }
 
     fn report(self, started: Instant) -> Report {
+        let spent = self.resume().filter(|_| self.is_whole()).map(Resume::spent);
         let books = self.ledger.finish();
         let load = |number: &AtomicU64| number.load(Ordering::Relaxed);
         let (errors, warnings) = self.telling.finish();
@@ -418,6 +416,7 @@ impl Run<'_> {
                 believed_files: load(&resume.believed_files),
                 journal: resume.path().to_owned(),
             }),
+            spent,
             warnings,
             simulated: self.job.simulated.as_ref().map(|device| device.spec().clone()),
         }

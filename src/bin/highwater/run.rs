@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use highwater::copy::{self, Job, Name, Report, Watch};
+use highwater::copy::{self, Event, Job, Name, Report, SpentJournal, Watch, Witness};
 use highwater::engine::Meter;
 use highwater::error::{errno_of, strerror};
 use highwater::report;
@@ -96,7 +96,7 @@ fn carry_out(typed: &Copy, job: &Job, program: Program) -> ExitCode {
         witness: &*voice,
         keep_errors: output.json.is_some(),
     };
-    let report = copy::copy(job, watch);
+    let mut report = copy::copy(job, watch);
     let stalls = monitor.finish();
 
     let run = summary(&report, &stalls, &outputs.timeline());
@@ -116,6 +116,11 @@ fn carry_out(typed: &Copy, job: &Job, program: Program) -> ExitCode {
         let rate = report::throughput_bytes_per_s(report.bytes, report.elapsed);
         let seconds = report.elapsed.as_secs_f64();
         voice.say(&format!("{} in {seconds:.2} s, {}", format_bytes(report.bytes), format_rate(rate)));
+    }
+    // Last of all: see there.
+    if let Some(Err(error)) = report.spent.take().map(SpentJournal::remove) {
+        voice.tell(&Event::Failed(&error.into()));
+        status = FAILED;
     }
     ExitCode::from(status)
 }

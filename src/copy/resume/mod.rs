@@ -33,6 +33,7 @@ use super::events::Warning;
 use super::run::Run;
 
 pub(super) use again::{Again, Partial, directory_made_before, look, remove_orphans};
+pub use open::SpentJournal;
 pub(super) use readback::read_back;
 pub(super) use tracked::{Tracked, track};
 

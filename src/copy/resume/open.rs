@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf, absolute};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Condvar, Mutex};
 
 use nix::errno::Errno;
@@ -129,9 +129,22 @@ impl Resume {
         &self.path
     }
 
-    /// The copy is whole, and durable as it was asked to be: the journal goes.
-    pub fn remove(&self) -> Result<(), Error> {
-        debug_assert!(self.stops.load(Ordering::Relaxed), "nobody writes to it any more");
+    /// The copy is whole, and durable as it was asked to be.
+    pub fn spent(&self) -> SpentJournal {
+        SpentJournal { path: self.path.clone() }
+    }
+}
+
+/// The journal of a copy that is whole. It is the last thing to go: who is killed before that can run the
+/// same command again, and it means what it meant; after it, that would be another copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpentJournal {
+    path: PathBuf,
+}
+
+impl SpentJournal {
+    /// Removes it.
+    pub fn remove(self) -> Result<(), Error> {
         std::fs::remove_file(&self.path)
             .map_err(|error| Error::new(Op::Remove, &self.path, Cause::Errno(errno_of(&error))))
     }
