@@ -24,6 +24,12 @@ fn system(program: &str, args: &[&str]) {
     disk::system(program, args);
 }
 
+/// On a machine that has much else to do a copy may take long to come so far.
+fn wait_for_records(running: &mut Running, journal: &Path) {
+    let are_there = || fs::metadata(journal).is_ok_and(|journal| journal.len() > 1024);
+    wait_for("records", || running.has_ended() || are_there());
+}
+
 /// Copies onto a file system over such a disk, cuts the power after `after`, and mounts what is left.
 fn cut_the_power(
     fs: Fs,
@@ -40,6 +46,7 @@ fn cut_the_power(
         system("sync", &["-f", mount.dir().to_str().unwrap()]);
         let mut running = copy(&mount.dir()).start();
         std::thread::sleep(Duration::from_millis(after));
+        wait_for_records(&mut running, &mount.dir().join(".target.highwater-journal"));
         nbd.kill();
         if !running.has_ended() {
             running.signal(Signal::SIGKILL);
@@ -134,6 +141,7 @@ fn a_file_system_that_crashes_is_gone_on_with() {
         };
         let mut running = copy(&disk).start();
         std::thread::sleep(Duration::from_millis(1000));
+        wait_for_records(&mut running, &disk.path(".target.highwater-journal"));
         running.signal(Signal::SIGKILL);
         running.wait();
         let disk = disk.crashed(fs);
@@ -253,6 +261,7 @@ fn an_overwritten_device_that_comes_back_stale_is_made_good() {
         let device = nbd.device();
         let mut running = copy(device.path()).start();
         std::thread::sleep(Duration::from_millis(1200));
+        wait_for_records(&mut running, &dir.path("journal"));
         nbd.kill();
         if !running.has_ended() {
             running.signal(Signal::SIGKILL);

@@ -259,7 +259,8 @@ fn a_part_of_a_file_with_several_names_is_found_whichever_of_them_is_met_first()
     const LARGE: u64 = 24 * MIB;
     let dir = Scratch::new();
     let mut tree = Tree::new(dir.path("source"));
-    ["a", "b"].map(|name| drop(tree.dir(name)));
+    tree.dir("a");
+    tree.dir("b");
     tree.file("a/file", bytes(1, LARGE));
     tree.link("b/file", "a/file");
     tree.built();
