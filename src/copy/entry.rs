@@ -136,11 +136,12 @@ impl<'a> Entry<'a> {
 
     /// Its names for whoever watches.
     pub fn subject(&self) -> Arc<dyn Subject> {
-        Arc::new(Named {
-            parent: (!self.is_operand()).then(|| Arc::clone(self.parent)),
-            operand: Arc::clone(self.operand),
-            source_name: self.source_name.to_owned(),
-            target_name: self.target_name.to_owned(),
+        Arc::new(match self.is_operand() {
+            true => Named::Operand(Arc::clone(self.operand)),
+            false => {
+                let other = (self.target_name != self.source_name).then(|| self.target_name.to_owned());
+                Named::Within(Arc::clone(self.parent), self.source_name.to_owned(), other)
+            }
         })
     }
 
@@ -168,26 +169,25 @@ impl<'a> Entry<'a> {
 }
 
 /// The names of an entry, for as long as they are wanted.
-struct Named {
-    /// the directories of both sides; None: an operand has names of its own
-    parent: Option<Arc<Directory>>,
-    operand: Arc<Operand>,
-    source_name: OsString,
-    target_name: OsString,
+enum Named {
+    /// an operand has names of its own
+    Operand(Arc<Operand>),
+    /// in a directory of both sides: the source's name, and the target's where that is another
+    Within(Arc<Directory>, OsString, Option<OsString>),
 }
 
 impl Subject for Named {
     fn source(&self) -> PathBuf {
-        match &self.parent {
-            None => self.operand.source.clone(),
-            Some(parent) => parent.source_path().join(&self.source_name),
+        match self {
+            Named::Operand(operand) => operand.source.clone(),
+            Named::Within(parent, name, _) => parent.source_path().join(name),
         }
     }
 
     fn target(&self) -> PathBuf {
-        match &self.parent {
-            None => self.operand.target.clone(),
-            Some(parent) => parent.target_path().join(&self.target_name),
+        match self {
+            Named::Operand(operand) => operand.target.clone(),
+            Named::Within(parent, name, other) => parent.target_path().join(other.as_ref().unwrap_or(name)),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What workers count and remember together.
 
 use std::os::fd::BorrowedFd;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use crate::sys::space::{self, FileSystem};
 
@@ -60,24 +60,48 @@ impl Tally {
     }
 }
 
-/// Of a file system. There are few in a run, so lists of them are searched from end to end.
+/// Of a file system.
 type Device = (u32, u32);
+
+/// A list of what is known of file systems. There are few of them in a run, so it is searched from end to
+/// end, and asked for each file, so nobody waits for a lock. What it has no room for is found out anew.
+struct Few<T>([OnceLock<T>; 16]);
+
+impl<T> Default for Few<T> {
+    fn default() -> Few<T> {
+        Few([const { OnceLock::new() }; 16])
+    }
+}
+
+impl<T> Few<T> {
+    fn find(&self, is_it: impl Fn(&T) -> bool) -> Option<&T> {
+        self.0.iter().map_while(OnceLock::get).find(|known| is_it(known))
+    }
+
+    /// It may be there twice, where two threads have found it out.
+    fn add(&self, known: T) {
+        let mut left = Some(known);
+        self.0.iter().any(|place| {
+            left = left.take().and_then(|known| place.set(known).err());
+            left.is_none()
+        });
+    }
+}
 
 /// Between which file systems something can't be done, so that it isn't tried for each file.
 #[derive(Default)]
 pub(super) struct Impossible {
-    pairs: Mutex<Vec<(Device, Device)>>,
+    pairs: Few<(Device, Device)>,
 }
 
 impl Impossible {
     pub fn are_impossible(&self, source: Device, target: Device) -> bool {
-        self.pairs.lock().unwrap_or_else(PoisonError::into_inner).contains(&(source, target))
+        self.pairs.find(|pair| *pair == (source, target)).is_some()
     }
 
     pub fn remember_impossible(&self, source: Device, target: Device) {
-        let mut pairs = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
-        if !pairs.contains(&(source, target)) {
-            pairs.push((source, target));
+        if !self.are_impossible(source, target) {
+            self.pairs.add((source, target));
         }
     }
 }
@@ -85,18 +109,34 @@ impl Impossible {
 /// Of which kind file systems are, so that it isn't asked for each file.
 #[derive(Default)]
 pub(super) struct FileSystems {
-    kinds: Mutex<Vec<(Device, FileSystem)>>,
+    kinds: Few<(Device, FileSystem)>,
 }
 
 impl FileSystems {
     /// That of `file`, which is on `device`; None where it can't be told.
     pub fn kind_of(&self, file: BorrowedFd<'_>, device: Device) -> Option<FileSystem> {
-        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, kind)) = kinds.iter().find(|(known, _)| *known == device) {
+        if let Some((_, kind)) = self.kinds.find(|(known, _)| *known == device) {
             return Some(*kind);
         }
         let (kind, _) = space::file_system(file).ok()?;
-        kinds.push((device, kind));
+        self.kinds.add((device, kind));
         Some(kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_stays_known_as_long_as_there_is_room() {
+        let impossible = Impossible::default();
+        for minor in 0..20 {
+            assert!(!impossible.are_impossible((0, minor), (1, 1)));
+            impossible.remember_impossible((0, minor), (1, 1));
+        }
+        let known = (0..20).map(|minor| impossible.are_impossible((0, minor), (1, 1)));
+        assert_eq!(known.filter(|known| *known).count(), 16);
+        assert!(impossible.are_impossible((0, 0), (1, 1)) && !impossible.are_impossible((1, 1), (0, 0)));
     }
 }

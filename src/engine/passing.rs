@@ -35,6 +35,8 @@ pub(super) struct Passing<'a> {
 impl<'a> Passing<'a> {
     /// Nothing of it yet.
     pub fn new(source: &'a Edge, target: &'a Edge) -> Passing<'a> {
+        let simulated = source.simulated.is_some() || target.simulated.is_some();
+        assert!(!simulated, "a simulated device is asked about each operation");
         Passing { source, target, goes_on: true, position: None, to: 0, bytes: 0 }
     }
 
