@@ -95,6 +95,8 @@ pub enum Op {
     Journal,
     /// making a scratch file in the directory `path`, of `length` bytes
     MakeScratch,
+    /// the state of a stress run
+    State,
     /// setting up io_uring, its buffers or the arena
     Setup,
 }
@@ -146,6 +148,7 @@ impl Op {
             Op::Keep => "keep",
             Op::Journal => "journal",
             Op::MakeScratch => "make_scratch",
+            Op::State => "state",
             Op::Setup => "setup",
         }
     }
@@ -275,8 +278,32 @@ pub enum Cause {
     JournalOptions,
     /// The target is not the one that the copy was begun with; `other` is the journal.
     TargetOther,
+    /// The state of a stress run can't be used, or kept.
+    State(StateFault),
     /// io_uring was demanded and the kernel refuses it, with this errno.
     NoRing(i32),
+}
+
+/// What is wrong with the state of a stress run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StateFault {
+    /// There is no place for it beside the target, and none was named.
+    Needed,
+    /// It is a file of another kind.
+    Foreign,
+    /// It is of another version of the format.
+    Version(u32),
+    /// It was changed, or cut.
+    Damaged,
+    /// Another run is using it.
+    InUse,
+    /// It is there already, and tells of what an earlier run has left.
+    Exists,
+    /// The target holds the blocks of another run than it tells of; `other` is the target.
+    OfOther,
+    /// It tells of a run of which nothing was written.
+    Empty,
 }
 
 /// What is wrong with the map of a rescue.
@@ -434,7 +461,23 @@ impl fmt::Display for Cause {
             Cause::JournalOfOther => write!(out, "is the journal of another copy"),
             Cause::JournalOptions => write!(out, "is the journal of a copy with other options"),
             Cause::TargetOther => write!(out, "is not what the copy was begun with"),
+            Cause::State(fault) => write!(out, "{fault}"),
             Cause::NoRing(errno) => write!(out, "io_uring is refused: {}", strerror(errno)),
+        }
+    }
+}
+
+impl fmt::Display for StateFault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            StateFault::Needed => write!(out, "there is no place for a state beside it"),
+            StateFault::Foreign => write!(out, "is no state of a stress run"),
+            StateFault::Version(version) => write!(out, "is a state of version {version}"),
+            StateFault::Damaged => write!(out, "is damaged"),
+            StateFault::InUse => write!(out, "another run is using it"),
+            StateFault::Exists => write!(out, "tells of what an earlier run has left"),
+            StateFault::OfOther => write!(out, "is the state of another run"),
+            StateFault::Empty => write!(out, "tells of nothing that was written"),
         }
     }
 }

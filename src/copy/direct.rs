@@ -15,7 +15,6 @@
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
 pub use crate::engine::Direct;
@@ -93,45 +92,6 @@ pub(super) fn set_up_target(edge: &mut Edge, direct: Direct, facts: &Facts<'_>) 
     };
     let align = set_up(edge, way, direct, facts, OFlag::O_WRONLY)?;
     Ok(Side { ordered: edge.base.is_none(), align, depth: u16::MAX })
-}
-
-/// Where what is read back comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    Device,
-    /// this kernel's page cache, or it can't be told
-    Cache,
-    /// there is nothing but memory
-    Memory,
-}
-
-/// Sets an edge up to be read from its device: around the page cache where that is possible, else
-/// with nothing of it in there. `stat` is the file's. Fails where what is in there can't be written
-/// back.
-pub(super) fn set_up_reading_back(edge: &mut Edge, stat: &Stat) -> Result<(Side, Origin), Errno> {
-    let left = sys::cache::evict(edge.file.as_fd())?;
-    let direct = edge.open_direct(stat, OFlag::O_RDONLY);
-    let file_system = sys::space::file_system(edge.file.as_fd()).map(|(kind, _)| kind);
-    let origin = match file_system {
-        // O_DIRECT means what it says.
-        _ if stat.kind == Kind::Block && direct.is_some() => Origin::Device,
-        Ok(
-            FileSystem::Ext4
-            | FileSystem::Xfs
-            | FileSystem::Fuse
-            | FileSystem::Nfs
-            | FileSystem::Cifs
-            | FileSystem::Ceph,
-        ) if direct.is_some() => Origin::Device,
-        Ok(FileSystem::Tmpfs) => Origin::Memory,
-        _ if left == Some(0) => Origin::Device,
-        _ => Origin::Cache,
-    };
-    let (align, depth) = match direct {
-        Some(align) => (align, u16::MAX),
-        None => (1, BUFFERED_DEPTH),
-    };
-    Ok((Side { ordered: false, align, depth }, origin))
 }
 
 impl Facts<'_> {

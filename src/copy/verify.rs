@@ -18,12 +18,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use crate::digest::UNIT_BYTES;
-use crate::engine::{Choice, Edge, End, Engine, Flow, Ledger, post};
+use crate::engine::{Choice, Edge, End, Engine, Flow, Ledger, Origin, post};
 use crate::error::{Cause, Error, Op, errno_of};
 use crate::flow::{Digesting, Holes, Length, Patience, Pump, Reason, Shape, Side, Visibility};
 use crate::sys;
 
-use super::direct::{self, Origin};
 use super::directory::Place;
 use super::engines::Engines;
 use super::events::Warning;
@@ -177,7 +176,7 @@ impl Pass<'_> {
             false => stat.size,
         };
         edge.has_holes = !item.is_device && stat.allocated_bytes < size;
-        let (side, origin) = post::during(Op::Sync, || direct::set_up_reading_back(&mut edge, &stat))
+        let (side, origin) = post::during(Op::Sync, || edge.set_up_reading_back(&stat))
             .map_err(|errno| Error::new(Op::Sync, &item.target, Cause::Errno(errno as i32)))?;
         if origin != Origin::Device
             && self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(stat.device)

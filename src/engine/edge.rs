@@ -28,9 +28,11 @@ pub enum Direct {
     /// through the page cache
     Never,
 }
+/// Makes the bytes of a stream: given where they lie in it and a buffer, it fills the buffer's beginning
+/// and says how far; 0 is the end of the stream. It is not to wait for anything.
+pub type Maker = Box<dyn Fn(u64, &mut [u8]) -> usize + Send + std::marker::Sync>;
 
 /// One end.
-#[derive(Debug)]
 pub enum End {
     /// operations on a descriptor
     Edge(Edge),
@@ -38,6 +40,8 @@ pub enum End {
     Caller,
     /// as a target, nothing: the bytes are digested, and that is the end of them
     Nowhere,
+    /// as a source, nothing: the bytes are made as they are asked for
+    Made(Maker),
 }
 
 /// A descriptor, twice where direct I/O is used: what direct I/O can't take (a tail that is no

@@ -35,7 +35,7 @@ fn drive_passing(flow: &Flow<'_>, source: &Edge, target: &End, mut passing: Opti
     let to = match target {
         End::Edge(to) => Some(to),
         End::Nowhere => None,
-        End::Caller => unreachable!("calls go from a descriptor, to another or nowhere"),
+        End::Caller | End::Made(_) => unreachable!("calls go from a descriptor, to another or nowhere"),
     };
     loop {
         let openings = flow.ledger().openings();
@@ -66,7 +66,7 @@ fn drive_passing(flow: &Flow<'_>, source: &Edge, target: &End, mut passing: Opti
                     carry_out(flow, &mut state, Way::Read, source, transfer);
                 }
             }
-            (Read::Zeros, _) => {}
+            (Read::Made, _) => {}
             (Read::Wait(until), None) | (Read::Idle, Some(until)) => sleep(flow, state, until),
             (Read::Wait(one), Some(other)) => sleep(flow, state, one.min(other)),
             (Read::Idle, None) if state.pump.is_finished() => return,

@@ -9,7 +9,7 @@ use crate::flow::Transfer;
 use crate::latency::Kind;
 use crate::sys;
 
-use super::edge::{Edge, End};
+use super::edge::{Edge, End, Maker};
 use super::flow::{Flow, State};
 use super::settle::{self, Read, Settled, Way, Write};
 
@@ -20,7 +20,10 @@ const NAP: Duration = Duration::from_millis(50);
 pub(super) fn drive(flow: &Flow<'_>, source: &End, target: &End) {
     let driver = Driver { flow, source, target };
     thread::scope(|scope| {
-        scope.spawn(|| driver.carry(Way::Read));
+        scope.spawn(|| match source {
+            End::Made(make) => driver.make(make),
+            End::Edge(_) | End::Caller | End::Nowhere => driver.carry(Way::Read),
+        });
         driver.carry(Way::Write);
     });
 }
@@ -100,6 +103,40 @@ impl Driver<'_, '_> {
         }
     }
 
+    /// The reading thread's life where bytes are made.
+    fn make(&self, make: &Maker) {
+        let mut state = self.flow.lock();
+        loop {
+            self.flow.cancel_if_asked(&mut state);
+            let openings = self.flow.ledger().openings();
+            let nap = match settle::next_made(self.flow, &mut state, make) {
+                Read::Made => {
+                    self.flow.changed.notify_all();
+                    // The writing thread gets its turn.
+                    drop(state);
+                    state = self.flow.lock();
+                    continue;
+                }
+                Read::Wait(until) => self.nap(until),
+                Read::Idle => NAP,
+                Read::Transfer(_) => unreachable!("only a descriptor is read"),
+            };
+            self.flow.publish(&mut state);
+            self.flow.changed.notify_all();
+            if state.pump.is_finished() {
+                return;
+            }
+            state = match state.pump.is_starved() {
+                true => {
+                    drop(state);
+                    self.flow.ledger().wait_opened(openings, nap);
+                    self.flow.lock()
+                }
+                false => self.sleep(state, nap),
+            };
+        }
+    }
+
     fn nap(&self, until: Duration) -> Duration {
         until.saturating_sub(self.flow.now()).min(NAP)
     }
@@ -113,7 +150,7 @@ impl Driver<'_, '_> {
         loop {
             match settle::next_read(self.flow, state, source, self.target) {
                 Read::Transfer(transfer) => return (Some(transfer), NAP),
-                Read::Zeros => self.flow.changed.notify_all(),
+                Read::Made => self.flow.changed.notify_all(),
                 Read::Wait(until) => return (None, self.nap(until)),
                 Read::Idle => return (None, NAP),
             }

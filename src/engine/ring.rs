@@ -90,13 +90,18 @@ impl Driver<'_, '_> {
     /// Submits all there is; when there may be more, where nothing else happens before.
     fn submit(&mut self, state: &mut State) -> Option<Duration> {
         let mut writable = self.submit_writes(state);
-        let End::Edge(source) = self.source else { return writable };
         let readable = loop {
-            match settle::next_read(self.flow, state, source, self.target) {
-                Read::Transfer(transfer) => self.start(Way::Read, source, transfer),
-                Read::Zeros => writable = self.submit_writes(state),
-                Read::Wait(until) => break Some(until),
-                Read::Idle => break None,
+            let next = match self.source {
+                End::Edge(source) => settle::next_read(self.flow, state, source, self.target),
+                End::Made(make) => settle::next_made(self.flow, state, make),
+                End::Caller | End::Nowhere => return writable,
+            };
+            match (next, self.source) {
+                (Read::Transfer(transfer), End::Edge(source)) => self.start(Way::Read, source, transfer),
+                (Read::Transfer(_), _) => unreachable!("only a descriptor is read"),
+                (Read::Made, _) => writable = self.submit_writes(state),
+                (Read::Wait(until), _) => break Some(until),
+                (Read::Idle, _) => break None,
             }
         };
         readable.into_iter().chain(writable).min()

@@ -11,7 +11,7 @@ use crate::flow::{Extent, Failure, Intake, Outlet, Pump, Reason, Transfer, Troub
 use crate::ring::errno::{Class, classify};
 use crate::sys;
 
-use super::edge::{Edge, End};
+use super::edge::{Edge, End, Maker};
 use super::flow::{Flow, State};
 use super::post;
 
@@ -46,8 +46,8 @@ impl Way {
 pub(super) enum Read {
     /// this is to be carried out
     Transfer(Transfer),
-    /// zeros were made, which took no time: they are written before more are made
-    Zeros,
+    /// zeros, or other bytes, were made, which took no time: they are written before more are made
+    Made,
     /// nothing before then
     Wait(Duration),
     /// nothing before something else has happened
@@ -64,11 +64,29 @@ pub(super) fn next_read(flow: &Flow<'_>, state: &mut State, source: &Edge, targe
                 let (at, len) = (transfer.at as usize, transfer.len as usize);
                 flow.arena().buffer(transfer.slot)[at..at + len].fill(0);
                 state.pump.read(transfer, transfer.len, now);
-                return Read::Zeros;
+                return Read::Made;
             }
             Intake::Map { from } => map(&mut state.pump, source, target, from),
             Intake::Wait(until) => return Read::Wait(until),
             Intake::Idle => return Read::Idle,
+        }
+    }
+}
+
+/// The same where bytes are made, not read.
+pub(super) fn next_made(flow: &Flow<'_>, state: &mut State, make: &Maker) -> Read {
+    let now = flow.now();
+    match state.pump.next_read(now) {
+        Intake::Read(transfer) => {
+            let (at, len) = (transfer.at as usize, transfer.len as usize);
+            let made = make(transfer.offset, &mut flow.arena().buffer(transfer.slot)[at..at + len]);
+            state.pump.read(transfer, made as u32, now);
+            Read::Made
+        }
+        Intake::Wait(until) => Read::Wait(until),
+        Intake::Idle => Read::Idle,
+        Intake::Zero(_) | Intake::Map { .. } => {
+            unreachable!("what is made has no holes, and none of it is lost")
         }
     }
 }

@@ -75,6 +75,7 @@ mod tests {
             }],
             cliff: None,
             check: None,
+            stress: None,
             notes: vec!["buffers are not registered".into()],
         };
 

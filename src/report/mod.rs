@@ -33,7 +33,8 @@ pub use page::{MOST_RUNS, Named, plots, write_page};
 pub use plot::{Plot, Size};
 pub use recorded::{Recorded, RecordedFailure, RecordedPath, RecordedStall, Unusable};
 pub use run::{
-    About, Check, Cliff, Command, Failure, Flow, Latency, MarkAt, Method, Outcome, Path, Process, Resumed,
-    Ring, Run, SCHEMA, Simulated, Stall, Tuner, Verified, throughput_bytes_per_s,
+    About, BadRange, Check, Cliff, Command, Failure, Flow, Health, Latency, MarkAt, Memory, Method, Outcome,
+    Path, Probe, Process, Resumed, Ring, Run, SCHEMA, Simulated, Stall, Stress, Tuner, Verified,
+    throughput_bytes_per_s,
 };
 pub use table::{write_rows, write_table};

@@ -58,9 +58,10 @@ impl Fault {
 /// What a block is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// what the newest generation wrote
+    /// what should be there
     Good,
-    /// not that, and nobody promised it: what is durable there, or parts of both
+    /// a write was under way and nobody promised anything: parts of what it wrote and of what is durable
+    /// there, or anything where nothing is
     Unsynced,
     /// something else
     Bad(Fault),
@@ -104,6 +105,10 @@ fn judge_sectors(pattern: &Pattern, offset: u64, expected: Expected, block: &[u8
         // What was there before the first generation may be anything.
         _ if durable == 0 => Verdict::Unsynced,
         None => Verdict::Bad(Fault::Lost),
+        // It was not written to since it was durable, or all of it was.
+        Some((least, most)) if !foreign && least == most && (durable..=newest).contains(&least) => {
+            Verdict::Good
+        }
         Some((least, most)) if !foreign && least >= durable && most <= newest => Verdict::Unsynced,
         Some((least, most)) if !foreign && least == most => Verdict::Bad(Fault::Stale),
         Some(_) => Verdict::Bad(Fault::Torn),
@@ -136,7 +141,7 @@ pub struct Findings {
     pub blocks: u64,
     /// as they should be
     pub good: u64,
-    /// not of the newest generation, which was not promised
+    /// something else, where nothing was promised yet
     pub unsynced: u64,
     faults: [u64; Fault::ALL.len()],
     found: Vec<Finding>,
@@ -166,7 +171,7 @@ impl Findings {
 
     /// So many bytes could not be read: what was added for blocks that touch them was zeros in their
     /// place. `judged` is what zeros there were taken for.
-    pub fn unreadable(&mut self, range: Range<u64>, judged: impl Fn(u64) -> Verdict) {
+    pub fn unreadable(&mut self, range: Range<u64>, mut judged: impl FnMut(u64) -> Verdict) {
         const BLOCK: u64 = BLOCK_BYTES as u64;
         let range = range.start / BLOCK * BLOCK..range.end.next_multiple_of(BLOCK);
         let mut at = range.start;

@@ -2,14 +2,35 @@
 //!
 //! | file | what it knows |
 //! |---|---|
+//! | `job` | what a run is told, what it tells |
+//! | `run` | from its start to its end |
+//! | `target`, `keeper` | what is written to; the state where it outlasts a crash |
+//! | `write`, `check` | rounds through the engine, syncs beside them; reading back |
 //! | `pattern` | blocks that say where they belong, and which round and run they are of; pure |
 //! | `checker` | what is found against what was written, and where it differs; pure |
-//! | `cliff` | when throughput fell for good; pure |
 //! | `state` | the file that says what was written and what of it is durable; pure |
-//! | `probe` | how much a device keeps of what it says it has; pure |
+//! | `series`, `cliff` | what was written in each interval; when throughput fell for good; pure |
+//! | `probe`, `medium` | how much a device keeps of what it says it has |
+//! | `health`, `memory` | what the device and this process say of themselves |
+//!
+//! Must not know options as typed, what is shown, or io_uring.
 
+mod check;
 pub mod checker;
 pub mod cliff;
+pub mod health;
+mod job;
+mod keeper;
+mod medium;
+mod memory;
 pub mod pattern;
 pub mod probe;
+mod run;
+mod series;
 pub mod state;
+mod target;
+mod write;
+
+pub use job::{Event, Job, Report, Watch};
+pub use memory::Memory;
+pub use run::stress;

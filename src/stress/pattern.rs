@@ -39,6 +39,13 @@ const BODY_WORD: usize = 6;
 const A: u64 = 0x2d35_8dcc_aa6c_78a5;
 const B: u64 = 0x8bb8_4b93_962e_acc9;
 
+/// A number that no other run is likely to have.
+pub fn fresh() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    // The hasher's keys are random, and others each time.
+    mix(RandomState::new().hash_one(std::process::id()))
+}
+
 /// Which run's blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pattern {

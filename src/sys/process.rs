@@ -27,6 +27,14 @@ pub fn usage() -> Usage {
     }
 }
 
+/// What is resident now, in bytes: proc_pid_statm(5). None without /proc.
+pub fn resident_bytes() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok()??;
+    Some(pages * page as u64)
+}
+
 /// VmHWM. The ru_maxrss of a process begins with what its parent had before exec.
 fn high_water_mark() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

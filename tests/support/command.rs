@@ -48,6 +48,11 @@ impl Highwater {
         Highwater::binary(BINARY).arg("bench")
     }
 
+    /// `highwater stress`, likewise.
+    pub fn stress() -> Highwater {
+        Highwater::binary(BINARY).arg("stress")
+    }
+
     /// Another binary, or the same under another path, without arguments.
     pub fn binary(path: impl AsRef<OsStr>) -> Highwater {
         let mut command = Command::new(path);

@@ -57,12 +57,22 @@ pub enum Fault {
     Varied(On, Arc<[Duration]>),
     /// The page that begins with `stamp` is written, as the disk says, and this becomes of it.
     Lie { lie: Lie, stamp: [u8; 8] },
+    /// The pages at these offsets are written, as the disk says, and this becomes of each once it has been
+    /// written so many times before.
+    LiesAt(BTreeMap<u64, (Lie, u32)>),
     /// Once byte `when_read` of the file is asked for, its length becomes `to`: cut, or continued
     /// with 0x47 ('G').
     Resize { when_read: u64, to: u64 },
 }
 
 impl Fault {
+    fn lies_at(&mut self) -> Option<&mut BTreeMap<u64, (Lie, u32)>> {
+        match self {
+            Fault::LiesAt(lies) => Some(lies),
+            _ => None,
+        }
+    }
+
     fn lie(&self) -> Option<(Lie, [u8; 8])> {
         match self {
             Fault::Lie { lie, stamp } => Some((*lie, *stamp)),
@@ -256,20 +266,30 @@ impl State {
     fn store(&mut self, ino: INodeNo, offset: u64, data: &[u8]) -> Option<()> {
         const PAGE: usize = 4096;
         let lies: Vec<(Lie, [u8; 8])> = self.faults.iter().filter_map(Fault::lie).collect();
+        let mut lies_at: Vec<&mut BTreeMap<u64, (Lie, u32)>> =
+            self.faults.iter_mut().filter_map(Fault::lies_at).collect();
         let file = self.files.get_mut(&ino.0)?;
         let mut put = |at: u64, bytes: &[u8]| {
             let range = at as usize..at as usize + bytes.len();
             file.data.resize(file.data.len().max(range.end), 0);
             file.data[range].copy_from_slice(bytes);
         };
-        if lies.is_empty() {
+        if lies.is_empty() && lies_at.is_empty() {
             put(offset, data);
             return Some(());
         }
         put(offset + data.len() as u64, &[]);
         for (nth, page) in data.chunks(PAGE).enumerate() {
             let at = offset + (nth * PAGE) as u64;
-            match lies.iter().find(|(_, stamp)| page.starts_with(stamp)).map(|(lie, _)| *lie) {
+            let stamped = lies.iter().find(|(_, stamp)| page.starts_with(stamp)).map(|(lie, _)| *lie);
+            let placed = lies_at.iter_mut().find_map(|lies| match lies.get_mut(&at)? {
+                (lie, 0) => Some(*lie),
+                (_, before) => {
+                    *before -= 1;
+                    None
+                }
+            });
+            match stamped.or(placed) {
                 None => put(at, page),
                 Some(Lie::Lost) => {}
                 Some(Lie::Misdirected(by)) => put(at.strict_add_signed(by), page),

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod copy;
+pub mod stress;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,6 +25,9 @@ pub enum Command {
     /// Measure how long reads, writes and syncs take, at a load of your choice
     #[command(display_order = 0)]
     Bench(Box<bench::Bench>),
+    /// Lean on a target: sustained writing, every block checked afterwards, stalls and cliffs named
+    #[command(display_order = 0)]
+    Stress(Box<stress::Stress>),
     /// Draw runs from their JSON reports: of one, or of several laid over each other
     #[command(after_help = REPORT_EXAMPLES, display_order = 1)]
     Report {
@@ -57,7 +61,7 @@ pub enum Command {
     /// Print this command's manual page
     #[command(display_order = 1)]
     Man {
-        /// That of a job: copy, bench
+        /// That of a job: copy, bench, stress
         job: Option<String>,
     },
 }

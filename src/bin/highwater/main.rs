@@ -13,6 +13,7 @@ mod program;
 mod quote;
 mod recorded;
 mod run;
+mod stress;
 mod summary;
 mod voice;
 mod words;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     let matches = args::command().get_matches();
     match args::Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command {
         Command::Bench(typed) => bench::bench(&typed),
+        Command::Stress(typed) => stress::stress(&typed),
         Command::Compare { runs, fail_on } => recorded::compare(&runs, fail_on),
         Command::Report { runs, html, svg } => recorded::report(&runs, html.as_deref(), svg.as_deref()),
         Command::Completions { shell } => manual::completions(shell),

@@ -186,7 +186,8 @@ fn when<T>(typed: When, [auto, always, never]: [T; 3]) -> T {
     }
 }
 
-fn size(engine: &EngineOptions) -> Result<highwater::engine::Size, Usage> {
+/// The ring and its marks.
+pub fn size(engine: &EngineOptions) -> Result<highwater::engine::Size, Usage> {
     let typed = Typed {
         block_bytes: engine.block_size,
         buffers: engine.buffers,

@@ -6,12 +6,11 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use highwater::engine::{Meter, Seen, Stall, Stalls};
+use highwater::engine::{Meter, News, Seen, Stall, Stalls};
 use highwater::sys::signals;
 use highwater::units::{format_bytes, format_rate};
 
 use crate::display::Display;
-use crate::voice::Voice;
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A line in a log is not drawn over, so there are fewer.
@@ -26,16 +25,21 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    /// Watches `meter`, and shows it on `display`. What hangs for longer than the limit is told by
-    /// `voice`; a limit of 0 is none.
-    pub fn start(meter: &Arc<Meter>, display: Display, voice: &Arc<Voice>, stall_limit: Duration) -> Monitor {
+    /// Watches `meter`, and shows it on `display`. `tell` hears what hangs for longer than the limit, and
+    /// when that ends; a limit of 0 is none. A stall's length is known to a fiftieth of the limit.
+    pub fn start(
+        meter: &Arc<Meter>,
+        display: Display,
+        tell: impl Fn(&News) + Send + 'static,
+        stall_limit: Duration,
+    ) -> Monitor {
         if !matches!(display, Display::Nowhere) {
             meter.want_total();
         }
-        let (meter, voice) = (Arc::clone(meter), Arc::clone(voice));
+        let meter = Arc::clone(meter);
         let look_every = match stall_limit.is_zero() {
             true => LOOK_EVERY,
-            false => LOOK_EVERY.min(stall_limit / 4).max(Duration::from_millis(1)),
+            false => LOOK_EVERY.min(stall_limit / 50).max(Duration::from_millis(1)),
         };
         let (stop, stopped) = channel::<()>();
         let thread = std::thread::spawn(move || {
@@ -57,7 +61,7 @@ impl Monitor {
                     let waits = posts.iter().enumerate();
                     let waits = waits.flat_map(|(nth, post)| post.waits().map(move |wait| (nth, wait)));
                     let news = stalls.look(began.elapsed(), waits, |nth, lane| posts[nth].what(lane));
-                    news.iter().for_each(|news| voice.tell_stall(news));
+                    news.iter().for_each(&tell);
                 }
                 let seen = meter.look();
                 let text = line.text(seen);

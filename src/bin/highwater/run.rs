@@ -88,7 +88,8 @@ fn carry_out(typed: &Copy, job: &Job, program: Program) -> ExitCode {
     let voice = Arc::new(Voice::new(manner, display.clone(), outputs.manifest()));
     let meter = Arc::new(Meter::default());
     let limit = output.stall_limit.unwrap_or(STALL_LIMIT);
-    let monitor = Monitor::start(&meter, display, &voice, limit);
+    let teller = Arc::clone(&voice);
+    let monitor = Monitor::start(&meter, display, move |news| teller.tell_stall(news), limit);
     let watch = Watch {
         cancel,
         meter: Arc::clone(&meter),

@@ -86,6 +86,7 @@ pub fn summary(report: &copy::Report, stalls: &[Stall], timeline: &Timeline) -> 
         stalls: stalls.iter().map(report::Stall::from).collect(),
         cliff: None,
         check: None,
+        stress: None,
         notes: report.warnings.iter().map(words::warning).chain(ring_note(report)).collect(),
     }
 }

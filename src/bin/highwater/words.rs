@@ -5,7 +5,7 @@ use std::path::Path;
 
 use highwater::copy::{Left, Lost, Question, Remains, Retried, Warning};
 use highwater::engine::{self, News};
-use highwater::error::{Cause, Error, MapFault, Op, strerror};
+use highwater::error::{Cause, Error, MapFault, Op, StateFault, strerror};
 use highwater::units::{format_bytes, format_duration};
 
 use crate::program::Program;
@@ -114,6 +114,7 @@ pub fn error(error: &Error, program: Program) -> String {
             format!("{path} has {length} bytes, fewer than the {wanted} that are wanted of it")
         }
         Cause::Map(fault) => map(fault, &path, &other),
+        Cause::State(fault) => state(fault, &path, &other),
         Cause::JournalNeeded => format!(
             "--resume finds no place for a journal beside {path}: name one that outlasts a crash by --journal FILE"
         ),
@@ -173,6 +174,29 @@ fn map(fault: MapFault, path: &str, source: &str) -> String {
 }
 
 /// An operation that failed, and the kernel's reason.
+fn state(fault: StateFault, path: &str, target: &str) -> String {
+    match fault {
+        StateFault::Needed => {
+            format!(
+                "{path} is a device: name a file that outlasts a crash by --state FILE; nothing was written"
+            )
+        }
+        StateFault::Foreign => format!("{path} is no state of a stress run, and is left as it is"),
+        StateFault::Version(version) => {
+            format!("{path} is a state of version {version}, which this highwater doesn't know")
+        }
+        StateFault::Damaged => format!("{path} is damaged: it can't tell what was written"),
+        StateFault::InUse => format!("another run is using the state {path}; nothing was written"),
+        StateFault::Exists => format!(
+            "{path} tells of what an earlier run has left: --check checks that, --state FILE names another \
+             place, --destroy-data replaces it; nothing was written"
+        ),
+        StateFault::OfOther => format!("{path} is the state of another run than wrote {target}"),
+        StateFault::Empty => format!("{path} tells of a run that wrote nothing"),
+        _ => format!("{path}: {fault}"),
+    }
+}
+
 fn operation(error: &Error, path: &str, other: &str, program: Program) -> String {
     let because = &error.cause;
     let place = place(error, program);
@@ -231,6 +255,7 @@ fn operation(error: &Error, path: &str, other: &str, program: Program) -> String
             Some(size) => format!("cannot make a scratch file of {} in {path}", format_bytes(size)),
             None => format!("cannot make a scratch file in {path}"),
         },
+        Op::State => format!("cannot use the state {path}"),
         Op::Setup => format!("cannot set up {}", error.path.display()),
         _ => return error.to_string(),
     };
@@ -356,15 +381,22 @@ pub fn retried(retried: &Retried, program: Program) -> String {
     }
 }
 
+/// What could not be had of the engine.
+pub fn note(note: engine::Note) -> String {
+    match note {
+        engine::Note::NoRing(errno) => {
+            format!("io_uring is refused ({}); copying with pread and pwrite", strerror(errno))
+        }
+        engine::Note::Unregistered(errno) => {
+            format!("buffers can't be registered ({}); copying without (see ulimit -l)", strerror(errno))
+        }
+    }
+}
+
 /// One line, without the program's name.
 pub fn warning(warning: &Warning) -> String {
     match warning {
-        Warning::Engine(engine::Note::NoRing(errno)) => {
-            format!("io_uring is refused ({}); copying with pread and pwrite", strerror(*errno))
-        }
-        Warning::Engine(engine::Note::Unregistered(errno)) => {
-            format!("buffers can't be registered ({}); copying without (see ulimit -l)", strerror(*errno))
-        }
+        Warning::Engine(found) => note(*found),
         Warning::Grew { source, from, to } => {
             let source = quote(source);
             format!("{source} grew from {from} to {to} bytes while being copied; all of it was copied")

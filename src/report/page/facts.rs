@@ -206,7 +206,7 @@ const FACTS: [Fact; 21] = [
         ))
     }),
     ("Check", |run| {
-        let check = run.check?;
+        let check = run.check.as_ref()?;
         let bad = [
             ("lost", check.lost),
             ("stale", check.stale),

@@ -157,7 +157,7 @@ fn where_a_write_was_under_way_old_and_new_may_be_mixed_and_nothing_else() {
         mixed
     };
     assert_eq!(judged(0, under_way, &block(0, 5)), Verdict::Good);
-    assert_eq!(judged(0, under_way, &block(0, 4)), Verdict::Unsynced);
+    assert_eq!(judged(0, under_way, &block(0, 4)), Verdict::Good);
     assert_eq!(judged(0, under_way, &mixed(4, 5)), Verdict::Unsynced);
     assert_eq!(judged(0, under_way, &block(0, 3)), Verdict::Bad(Fault::Stale));
     assert_eq!(judged(0, under_way, &mixed(3, 5)), Verdict::Bad(Fault::Torn));

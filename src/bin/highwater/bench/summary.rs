@@ -68,6 +68,7 @@ pub fn summary(outcome: &Outcome, options: &Options, seen: Seen, timeline: &Time
         stalls: outcome.stalls.iter().map(report::Stall::from).collect(),
         cliff: None,
         check: None,
+        stress: None,
         notes: notes(outcome, options, seen),
     }
 }

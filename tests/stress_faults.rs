@@ -1,0 +1,291 @@
+//! Targets that lie, fail, are full, are gone or lose their power: every fault is found where it is and
+//! called by its name, and nothing else is.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use support::disk::{Mount, system};
+use support::report::{number, text};
+use support::*;
+
+const BLOCK: u64 = 4096;
+/// More than what is in flight: no block that is meant to be overwritten is written after that.
+const APART: u64 = 16 * MIB;
+
+fn stress(engine: &str) -> Highwater {
+    Highwater::stress().args(["--engine", engine, "--json", "-"])
+}
+
+/// What a report says of each block.
+fn named(report: &Value, blocks: u64) -> Vec<Option<String>> {
+    let mut named = vec![None; blocks as usize];
+    for range in report["check"]["ranges"].as_array().unwrap() {
+        let start = number(range, "offset") / BLOCK;
+        let end = start + number(range, "length") / BLOCK;
+        (start..end).for_each(|block| named[block as usize] = Some(text(range, "fault").to_owned()));
+    }
+    named
+}
+
+/// `count` different blocks of the first `blocks`, by seed, apart from `taken`.
+fn some(
+    count: usize,
+    blocks: u64,
+    taken: &mut [Option<String>],
+    fault: &str,
+    random: &mut fastrand::Rng,
+) -> Vec<u64> {
+    let mut found = vec![];
+    while found.len() < count {
+        let block = random.u64(0..blocks);
+        let place = &mut taken[block as usize];
+        if place.is_none() {
+            *place = Some(fault.to_owned());
+            found.push(block);
+        }
+    }
+    found
+}
+
+/// In one round, over nothing, and in many, over earlier ones.
+#[test]
+fn every_fault_of_a_lying_disk_is_named() {
+    need_fuse!();
+    for (engine, rounds) in engines().into_iter().flat_map(|engine| [(engine, false), (engine, true)]) {
+        let blocks = (APART + 24 * MIB) / BLOCK;
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut expected = vec![None; blocks as usize];
+        let mut lies = BTreeMap::new();
+        let (lost, before) = if rounds { ("stale", 1) } else { ("lost", 0) };
+        for (lie, fault, count) in
+            [(Lie::Lost, lost, 200), (Lie::Torn, "torn", 200), (Lie::Flipped, "corrupt", 200)]
+        {
+            for block in some(count, blocks, &mut expected, fault, &mut random) {
+                lies.insert(block * BLOCK, (lie, before));
+            }
+        }
+        // Where it goes is written before; where it should be nothing is.
+        let apart = APART / BLOCK;
+        // Where a round was cut off by its time is not known here, so not in rounds.
+        let mut misdirected = if rounds { 100 } else { 0 };
+        while misdirected < 100 {
+            let from = random.u64(apart..blocks);
+            let to = from - apart;
+            if expected[from as usize].is_none() && expected[to as usize].is_none() {
+                expected[from as usize] = Some(lost.to_owned());
+                expected[to as usize] = Some("misdirected".to_owned());
+                lies.insert(from * BLOCK, (Lie::Misdirected(-(APART as i64)), before));
+                misdirected += 1;
+            }
+        }
+        let mut faults = vec![Fault::LiesAt(lies)];
+        for block in some(60, blocks, &mut expected, "unreadable", &mut random) {
+            faults.push(Fault::Errno(On::Read, block * BLOCK..(block + 1) * BLOCK, libc::EIO));
+        }
+        let disk = FaultyDisk::new(faults);
+        let size = (blocks * BLOCK).to_string();
+        let lasts: &[&str] = if rounds { &["--for", "4s"] } else { &[] };
+        let outcome = stress(engine).args(["--size", &size, "--quiet"]).args(lasts).arg(disk.dir()).run();
+        outcome.assert_code(3);
+        let report = outcome.json();
+        assert!(!rounds || number(&report, "stress.rounds") > 3, "{}", number(&report, "stress.rounds"));
+        let wrong: Vec<_> = named(&report, blocks)
+            .into_iter()
+            .zip(&expected)
+            .enumerate()
+            .filter(|(_, (named, expected))| named != *expected)
+            .collect();
+        assert!(
+            wrong.is_empty(),
+            "{engine}, rounds: {rounds}: {} wrong: {:?}",
+            wrong.len(),
+            &wrong[..wrong.len().min(5)]
+        );
+        for fault in ["lost", "stale", "torn", "corrupt", "misdirected", "unreadable"] {
+            let count = expected.iter().filter(|expected| expected.as_deref() == Some(fault)).count() as u64;
+            assert_eq!(number(&report, &format!("check.{fault}")), count, "{fault}");
+        }
+        assert_eq!(number(&report, "failures"), 0, "{}", outcome.stderr);
+        assert!(disk.names().is_empty());
+    }
+}
+
+#[test]
+fn a_place_that_can_not_be_written_is_told_and_the_rest_is_written() {
+    need_fuse!();
+    for engine in engines() {
+        // At the beginning of a write: Linux 6.18 takes up a short one of a FUSE file by itself where it
+        // comes through io_uring, but from where that write began.
+        let bad = 5 * MIB..5 * MIB + 4096;
+        let disk = FaultyDisk::new([Fault::Errno(On::Write, bad, libc::EIO)]);
+        let outcome = stress(engine).args(["--size", "16M", "-q"]).arg(disk.path("file")).run();
+        outcome.assert_failed(&["error writing", "Input/output error"]);
+        let report = outcome.json();
+        let check = |name: &str| number(&report, &format!("check.{name}"));
+        assert_eq!((check("blocks"), number(&report, "failures")), (4096, 1));
+        // No more than the block of the ring that failed.
+        assert!(check("good") >= 4096 - 128 && check("good") < 4096, "{report}");
+        assert_eq!(check("good") + check("unsynced"), 4096);
+        assert!(disk.names().is_empty());
+    }
+}
+
+#[test]
+fn full_disks_and_syncs_that_fail_are_told_with_what_was_written() {
+    need_fuse!();
+    for engine in engines() {
+        let disk = FaultyDisk::new([Fault::Errno(On::Write, 8 * MIB..64 * MIB, libc::ENOSPC)]);
+        let outcome = stress(engine).args(["--size", "16M", "-q"]).arg(disk.path("file")).run();
+        outcome.assert_failed(&["No space left on device"]);
+        let report = outcome.json();
+        assert_eq!(text(&report, "outcome"), "failed");
+        assert_eq!(text(&report, "errors.0.errno"), "ENOSPC");
+        assert_eq!(number(&report, "check.good"), 8 * MIB / BLOCK, "what was written until then is checked");
+        assert!(disk.names().is_empty());
+        disk.set_faults([Fault::Errno(On::Fsync, 0..1, libc::EIO)]);
+        let dir = Scratch::new();
+        let args = ["--size", "4M", "-q", "--state"];
+        let outcome = stress(engine).args(args).args([dir.path("state"), disk.path("file")]).run();
+        outcome.assert_failed(&["Input/output error"]);
+        assert_eq!(text(&outcome.json(), "errors.0.op"), "sync");
+        assert!(disk.names().is_empty());
+    }
+}
+
+#[test]
+fn a_device_that_goes_away_is_told_with_what_happened_until_then() {
+    need_nbd!();
+    for engine in engines() {
+        let (mut nbd, dir) = (Nbd::new(["memory", "64M"]), Scratch::new());
+        let device = nbd.device();
+        let args = ["--destroy-data", "--limit-rate", "20M/s", "-q", "--state"];
+        let mut running = stress(engine).args(args).args([&dir.path("state"), device.path()]).start();
+        running.wait_until_it_handles(Signal::SIGINT);
+        std::thread::sleep(Duration::from_millis(600));
+        nbd.kill();
+        let outcome = running.wait();
+        assert!(matches!(outcome.code, Some(1 | 3)), "{:?} {}", outcome.code, outcome.stderr);
+        let report = outcome.json();
+        assert_eq!(text(&report, "outcome"), "failed");
+        assert!(number(&report, "bytes") > 0 && number(&report, "failures") > 0);
+        assert!(outcome.stderr.contains("Input/output error"), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn after_a_power_cut_what_was_synced_is_all_good_and_told_from_what_was_not() {
+    need_nbd!();
+    need_fs!(Fs::Xfs);
+    for engine in engines() {
+        let dir = Scratch::new();
+        let image = dir.path("image");
+        fs::File::create(&image).unwrap().set_len(Fs::Xfs.least_bytes()).unwrap();
+        system("mkfs.xfs", &["-fq", image.to_str().unwrap()]);
+        let state = dir.path("state");
+        let file = |mount: &Mount| mount.dir().join("file");
+        {
+            let plugin = format!("file={}", image.display());
+            let mut nbd = Nbd::new(["--filter=cache", "file", &plugin, "cache=writeback"]);
+            let device = nbd.device();
+            {
+                let mount = Mount::new(&["-t", "xfs", device.path().to_str().unwrap()]);
+                // Rounds of 12 MiB over each other, synced in their middle.
+                let args = [
+                    "--size",
+                    "12M",
+                    "--for",
+                    "30s",
+                    "--limit-rate",
+                    "16M/s",
+                    "--sync-every",
+                    "150ms",
+                    "--state",
+                ];
+                let mut running = stress(engine).args(args).args([&state, &file(&mount)]).start();
+                running.wait_until_it_handles(Signal::SIGINT);
+                std::thread::sleep(Duration::from_millis(2200));
+                nbd.kill();
+                running.signal(Signal::SIGKILL);
+                running.wait();
+            }
+            drop(device);
+        }
+        let mount = Mount::new(&["-t", "xfs", "-o", "loop", image.to_str().unwrap()]);
+        let outcome = stress(engine).args(["--check", "-q", "--state"]).args([&state, &file(&mount)]).run();
+        outcome.assert_silent();
+        let report = outcome.json();
+        assert!(number(&report, "stress.rounds") > 1, "{report}");
+        assert!(number(&report, "check.good") > 0, "{report}");
+        // The same as if the disk had lost what it called safe.
+        assert_lost_is_found(engine, &state, &file(&mount));
+    }
+}
+
+fn assert_lost_is_found(engine: &str, state: &Path, file: &Path) {
+    let mut bytes = fs::read(file).unwrap();
+    bytes[..4096].fill(0);
+    fs::write(file, bytes).unwrap();
+    let outcome = stress(engine).args(["--check", "-q", "--state"]).args([state, file]).run();
+    outcome.assert_code(3);
+    assert_eq!(number(&outcome.json(), "check.lost"), 1);
+}
+
+/// A device of 64 MiB that keeps less. nbdkit's eval plugin makes it: offsets wrap, or what goes beyond is
+/// dropped.
+fn fake(wraps: bool, real: u64, image: &Path) -> Nbd {
+    let image = image.display();
+    let (pread, pwrite) = match wraps {
+        true => (
+            format!(
+                "dd if={image} bs=4096 iflag=skip_bytes,count_bytes skip=$(($4 % {real})) count=$3 status=none"
+            ),
+            format!("dd of={image} bs=4096 oflag=seek_bytes seek=$(($4 % {real})) conv=notrunc status=none"),
+        ),
+        false => (
+            format!(
+                "if [ $4 -ge {real} ]; then head -c $3 /dev/zero; else dd if={image} bs=4096 \
+                 iflag=skip_bytes,count_bytes skip=$4 count=$3 status=none; fi"
+            ),
+            format!(
+                "if [ $4 -ge {real} ]; then cat >/dev/null; else dd of={image} bs=4096 oflag=seek_bytes seek=$4 \
+                 conv=notrunc status=none; fi"
+            ),
+        ),
+    };
+    // No request crosses the border: they are cut to 4 KiB.
+    let (pread, pwrite) = (format!("pread={pread}"), format!("pwrite={pwrite}"));
+    Nbd::new(["--filter=blocksize", "eval", "maxdata=4096", "get_size=echo 4194304", &pread, &pwrite])
+}
+
+#[test]
+fn fake_capacity_is_found_by_probing() {
+    need_nbd!();
+    for (wraps, real) in [(true, 3_000_000 / 4096 * 4096), (false, 2 * MIB + 40960)] {
+        let dir = Scratch::new();
+        let image = dir.path("image");
+        fs::File::create(&image).unwrap().set_len(4 * MIB).unwrap();
+        let nbd = fake(wraps, real, &image);
+        let device = nbd.device();
+        let args = ["--destroy-data", "--probe", "-q", "--state"];
+        let outcome = stress("auto").args(args).args([&dir.path("state"), device.path()]).run();
+        outcome.assert_code(3);
+        let report = outcome.json();
+        assert_eq!(number(&report, "stress.probe.announced_bytes"), 4 * MIB);
+        assert_eq!(number(&report, "stress.probe.real_bytes"), real);
+        assert_eq!(report["stress"]["probe"]["wraps_after_bytes"].as_u64(), wraps.then_some(real));
+        let words = format!("says it has 4194304 bytes and keeps {real} of them");
+        assert!(outcome.stderr.contains(&words), "{}", outcome.stderr);
+    }
+    let (device, dir) = (LoopDevice::new(16 * MIB), Scratch::new());
+    let args = ["--destroy-data", "--probe", "-q", "--state"];
+    let outcome = stress("auto").args(args).args([&dir.path("state"), device.path()]).run();
+    outcome.assert_ok();
+    assert_eq!(number(&outcome.json(), "stress.probe.real_bytes"), 16 * MIB);
+    assert_eq!(number(&outcome.json(), "check.good"), 4096);
+}
