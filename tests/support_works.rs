@@ -164,7 +164,7 @@ fn a_run_shows_code_signal_outputs_and_memory() {
     let outcome = Highwater::binary("sh").args(["-c", "cat; echo oops >&2; exit 3"]).input(b"in").run();
     outcome.assert_code(3);
     assert_eq!((outcome.stdout.as_slice(), outcome.stderr.as_str()), (b"in".as_slice(), "oops\n"));
-    assert!(outcome.peak_rss_bytes > 0);
+    assert!(outcome.peak_memory_bytes > 0);
     let mut sleeping = Highwater::binary("sleep").arg("60").start();
     sleeping.signal(Signal::SIGTERM);
     let outcome = sleeping.wait();

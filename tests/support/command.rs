@@ -2,7 +2,9 @@
 //! outputs, the exit code, the most memory it held.
 //!
 //! The peak is looked up while it runs, every few milliseconds, in `/proc`: wait4's begins at what
-//! the parent, the test, held when it made the child. A run too short for a look has wait4's.
+//! the parent, the test, held when it made the child. A run too short for a look has wait4's. Pages of
+//! files, which are the program's own code, are not counted: they grow with the program and not with
+//! what it does, and anybody may have them back.
 
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
@@ -205,7 +207,7 @@ impl Highwater {
             started: Instant::now(),
             timeout: self.timeout,
             shown,
-            peak_rss_bytes: 0,
+            peak_memory_bytes: 0,
             ended: None,
             memory: self.memory,
         }
@@ -249,7 +251,7 @@ pub struct Running {
     started: Instant,
     timeout: Duration,
     shown: String,
-    peak_rss_bytes: u64,
+    peak_memory_bytes: u64,
     ended: Option<(i32, u64)>,
     memory: Option<MemoryCgroup>,
 }
@@ -271,12 +273,15 @@ impl Running {
         String::from_utf8_lossy(&seen).into_owned()
     }
 
-    /// The most memory it has held until now, in bytes; 0 once it has ended.
-    pub fn peak_rss_so_far(&self) -> u64 {
+    /// The most memory of its own that it has held until now, in bytes; 0 once it has ended.
+    pub fn peak_memory_so_far(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = peak.and_then(|peak| peak.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        kib.unwrap_or(0) * super::KIB
+        let bytes = |field: &str| {
+            let value = status.lines().find_map(|line| line.strip_prefix(field));
+            let kib = value.and_then(|value| value.trim().trim_end_matches(" kB").parse::<u64>().ok());
+            kib.unwrap_or(0) * super::KIB
+        };
+        bytes("VmHWM:").saturating_sub(bytes("RssFile:"))
     }
 
     /// Sends it a signal. It must still be there.
@@ -324,7 +329,7 @@ impl Running {
                 break;
             }
             if round % 8 == 0 {
-                self.peak_rss_bytes = self.peak_rss_bytes.max(self.peak_rss_so_far());
+                self.peak_memory_bytes = self.peak_memory_bytes.max(self.peak_memory_so_far());
             }
             if self.started.elapsed() > self.timeout {
                 let stderr = self.stderr_so_far();
@@ -337,7 +342,7 @@ impl Running {
             memory.assert_never_met();
         }
         let (status, peak_of_wait4) = self.ended.unwrap();
-        let peak_rss_bytes = if self.peak_rss_bytes > 0 { self.peak_rss_bytes } else { peak_of_wait4 };
+        let peak_memory_bytes = if self.peak_memory_bytes > 0 { self.peak_memory_bytes } else { peak_of_wait4 };
         let stdout = self.stdout.take().map(Captured::all).unwrap_or_default();
         let stderr = self.stderr.take().map(Captured::all).unwrap_or_default();
         Outcome {
@@ -345,7 +350,7 @@ impl Running {
             signal: libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status)),
             stdout,
             stderr: without_shared_limit(String::from_utf8_lossy(&stderr).into_owned()),
-            peak_rss_bytes,
+            peak_memory_bytes,
             elapsed,
             shown: self.shown.clone(),
         }
@@ -374,8 +379,8 @@ pub struct Outcome {
     pub stdout: Vec<u8>,
     /// What it said.
     pub stderr: String,
-    /// The most memory it held, in bytes; see the head of this file.
-    pub peak_rss_bytes: u64,
+    /// The most memory of its own that it held, in bytes; see the head of this file.
+    pub peak_memory_bytes: u64,
     /// From start to end.
     pub elapsed: Duration,
     shown: String,
