@@ -342,7 +342,8 @@ impl Running {
             memory.assert_never_met();
         }
         let (status, peak_of_wait4) = self.ended.unwrap();
-        let peak_memory_bytes = if self.peak_memory_bytes > 0 { self.peak_memory_bytes } else { peak_of_wait4 };
+        let peak_memory_bytes =
+            if self.peak_memory_bytes > 0 { self.peak_memory_bytes } else { peak_of_wait4 };
         let stdout = self.stdout.take().map(Captured::all).unwrap_or_default();
         let stderr = self.stderr.take().map(Captured::all).unwrap_or_default();
         Outcome {
