@@ -150,6 +150,31 @@ fn short_reads_and_writes_are_continued() {
     }
 }
 
+/// A write in the middle of which a place is bad: FUSE says how much came before it, and io_uring would go on
+/// with the rest where the write began, and tell that all of it was written.
+#[test]
+fn a_bad_place_within_a_write_is_a_failure_and_nothing_is_written_elsewhere() {
+    need_fuse!();
+    for engine in engines() {
+        let disk = FaultyDisk::new([Fault::Errno(On::Write, MIB + 300_000..MIB + 304_096, libc::EIO)]);
+        let dir = Scratch::new();
+        write_file(&dir.path("source"), 1, LEN);
+        disk.put("target", bytes(2, 10));
+        let outcome = copy(engine, &dir.path("source"), &disk.path("target"));
+        outcome.assert_failed(&["error writing", "Input/output error"]);
+        let target = disk.get("target").unwrap();
+        assert!(target.len() as u64 <= MIB + 300_000, "{} bytes", target.len());
+        assert_bytes(&target, &bytes(1, target.len() as u64));
+        // A file that grows by its writes.
+        for direct in ["never", "auto"] {
+            let new = bounded_copy().args(["--engine", engine, "--direct", direct]);
+            let outcome = new.args([dir.path("source"), disk.path("new")]).run();
+            outcome.assert_failed(&["error writing", "Input/output error"]);
+        }
+        assert_eq!(disk.names(), ["target"]);
+    }
+}
+
 #[test]
 fn a_slow_disk_is_waited_for() {
     need_fuse!();

@@ -56,10 +56,11 @@ pub struct Edge {
     pub base: Option<u64>,
     /// may wait for ever (pipe, socket, terminal): withdrawn when the copy is cancelled
     pub may_block: bool,
-    /// read by pread(2) also where there is a ring. Linux 6.18 takes up a short read of a FUSE file
-    /// by itself, but from where that read began, and reports the full length: the rest of the
-    /// buffer holds the first bytes again
-    pub read_by_call: bool,
+    /// moved by pread(2) and pwrite(2) also where there is a ring. Linux 6.18 goes on with a short read or
+    /// write of a FUSE file by itself, but from where that began, and reports the full length: of a read
+    /// the rest of the buffer holds the first bytes again, of a write they are overwritten by the rest, and
+    /// the error that cut it short is lost
+    pub by_call: bool,
     /// ask where the source's data lies; else all of it is data
     pub has_holes: bool,
     /// space is allocated for each extent before it is written
@@ -75,10 +76,10 @@ impl Edge {
     /// holes, nothing allocated, no flags.
     pub fn new(file: OwnedFd, base: Option<u64>, stat: &Stat) -> Edge {
         let may_block = isatty(&file).unwrap_or(false) || (stat.kind.is_stream() && !stat.is_memory_device());
-        let read_by_call = matches!(space::file_system(file.as_fd()), Ok((FileSystem::Fuse, _)));
+        let by_call = matches!(space::file_system(file.as_fd()), Ok((FileSystem::Fuse, _)));
         let (file, flags) = (Arc::new(file), AtomicI32::new(0));
         let (direct, has_holes, preallocate, simulated) = (None, false, false, None);
-        Edge { file, direct, base, may_block, read_by_call, has_holes, preallocate, flags, simulated }
+        Edge { file, direct, base, may_block, by_call, has_holes, preallocate, flags, simulated }
     }
 
     /// A regular file used from its start on, by calls; a ring wants [`Edge::look_at_file_system`],
@@ -86,13 +87,13 @@ impl Edge {
     pub fn of_file(file: OwnedFd) -> Edge {
         let (file, flags) = (Arc::new(file), AtomicI32::new(0));
         let (direct, has_holes, preallocate, simulated) = (None, false, false, None);
-        let (base, may_block, read_by_call) = (Some(0), false, false);
-        Edge { file, direct, base, may_block, read_by_call, has_holes, preallocate, flags, simulated }
+        let (base, may_block, by_call) = (Some(0), false, false);
+        Edge { file, direct, base, may_block, by_call, has_holes, preallocate, flags, simulated }
     }
 
     /// Finds out what a ring must know of its file system.
     pub fn look_at_file_system(&mut self) {
-        self.read_by_call = matches!(space::file_system(self.file.as_fd()), Ok((FileSystem::Fuse, _)));
+        self.by_call = matches!(space::file_system(self.file.as_fd()), Ok((FileSystem::Fuse, _)));
     }
 
     /// Opens the same file with O_DIRECT, too, for `access`; the alignment that it asks for, or None
@@ -107,8 +108,8 @@ impl Edge {
     pub fn share(&self) -> Edge {
         let flags = AtomicI32::new(self.flags.load(Ordering::Relaxed));
         let (file, direct, simulated) = (Arc::clone(&self.file), self.direct.clone(), self.simulated.clone());
-        let Edge { base, may_block, read_by_call, has_holes, preallocate, .. } = *self;
-        Edge { file, direct, base, may_block, read_by_call, has_holes, preallocate, flags, simulated }
+        let Edge { base, may_block, by_call, has_holes, preallocate, .. } = *self;
+        Edge { file, direct, base, may_block, by_call, has_holes, preallocate, flags, simulated }
     }
 
     /// Closes it, and hears what close(2) has to say. No operation may be in flight.

@@ -121,10 +121,14 @@ impl Driver<'_, '_> {
     fn start(&mut self, way: Way, edge: &Edge, transfer: Transfer) {
         let mut buffer = self.flow.arena().buffer(transfer.slot);
         let started = self.flow.now();
-        if way == Way::Read && edge.read_by_call {
+        if edge.by_call {
             self.flow.show(way, edge, Some(transfer.offset), true);
             let result = edge.serve(way, transfer, |len| {
-                edge.read(transfer, &mut buffer[transfer.at as usize..][..len as usize])
+                let bytes = &mut buffer[transfer.at as usize..][..len as usize];
+                match way {
+                    Way::Read => edge.read(transfer, bytes),
+                    Way::Write => edge.write(transfer, bytes),
+                }
             });
             let done = Done { result, buffer: Some(buffer) };
             return self.completed.push((What::Transfer(way), transfer, started, done));
