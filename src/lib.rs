@@ -12,7 +12,7 @@
 //! | [`report`] | a finished run as text, JSON, HdrHistogram logs, OpenMetrics, a page with plots; runs side by side | how it was run |
 //! | [`copy`] | copies of files, devices, pipes and trees: what each name becomes, and by which worker | options as typed, io_uring |
 //! | [`stress`] | what a target makes of long writing: the pattern, its checker, when it slowed down | options as typed, io_uring |
-//! | [`bench`] | loads, and how long each of their operations takes | options as typed, io_uring |
+//! | [`mod@bench`] | loads, and how long each of their operations takes | options as typed, io_uring |
 //! | [`scratch`] | ground to measure on, and what must not be written to | what is written there, options as typed |
 //! | [`stream`] | the engine as a pair of streams for programmers | files' names |
 //! | [`engine`] | driving pumps between two edges, many under one mark; draining, sync, cancelling, what hangs | what the bytes are for |
