@@ -5,7 +5,7 @@ use super::intervals::Interval;
 use super::load::{Load, Sweep};
 use crate::engine;
 use crate::error::Error;
-use crate::flow::{Bound, Tuned};
+use crate::flow::{Bound, LevelStats, Marks, Tuned};
 use crate::latency::{Histograms, Kind, Summary};
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
@@ -183,6 +183,20 @@ pub struct Flow {
     pub drain_events: u64,
     /// how long admission was closed, in seconds
     pub paused_s: f64,
+}
+
+impl Flow {
+    /// Of a run under `marks`, or of one that nothing went through.
+    pub fn new(marks: Option<Marks>, level: &LevelStats) -> Flow {
+        Flow {
+            high_water_bytes: marks.map_or(0, |marks| marks.high_bytes()),
+            low_water_bytes: marks.map_or(0, |marks| marks.low_bytes()),
+            peak_in_flight_bytes: level.peak_bytes,
+            backpressure_events: level.backpressure_events,
+            drain_events: level.drain_events,
+            paused_s: level.paused.as_secs_f64(),
+        }
+    }
 }
 
 /// How a high-water mark found itself.

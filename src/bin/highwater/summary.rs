@@ -42,14 +42,7 @@ pub fn summary(report: &copy::Report, stalls: &[Stall], timeline: &Timeline) -> 
             buffers: buffers.into(),
             registered: report.registered,
         },
-        flow: report::Flow {
-            high_water_bytes: report.marks.map_or(0, |marks| marks.high_bytes()),
-            low_water_bytes: report.marks.map_or(0, |marks| marks.low_bytes()),
-            peak_in_flight_bytes: report.level.peak_bytes,
-            backpressure_events: report.level.backpressure_events,
-            drain_events: report.level.drain_events,
-            paused_s: report.level.paused.as_secs_f64(),
-        },
+        flow: report::Flow::new(report.marks, &report.level),
         tuner: report.tuned.as_ref().map(|tuned| report::Tuner::new(tuned, buffers.into())),
         simulated: report.simulated.as_ref().map(|spec| report::Simulated { spec: spec.to_string() }),
         path: report::Path {
