@@ -101,7 +101,7 @@ fn of_a_tree_no_more_than_the_ring_and_one_interval_is_copied_twice() {
 }
 
 /// How quick an exit is on a healthy disk is a matter of how much is still done there: no more than was
-/// in flight, and what the journal's last words take. (Measured on ext4: see the README.)
+/// in flight, and what the journal's last words take.
 #[test]
 fn after_a_signal_the_ring_is_written_and_the_journal_made_durable_and_nothing_else() {
     need_fuse!();
