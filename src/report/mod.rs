@@ -7,6 +7,7 @@
 mod compare;
 mod csv;
 mod encoded;
+mod failure;
 mod hgrm;
 mod hlog;
 mod intervals;
@@ -18,10 +19,13 @@ mod page;
 mod plot;
 mod recorded;
 mod run;
+mod stress;
 mod table;
+mod tuner;
 
 pub use compare::{Comparison, FEWEST_INTERVALS, Row, Verdict, compare, write_comparison};
 pub use csv::CsvWriter;
+pub use failure::{Failure, Stall};
 pub use hgrm::write_hgrm;
 pub use hlog::{HlogError, HlogWriter, read_hlog};
 pub use intervals::{Interval, intervals};
@@ -33,8 +37,9 @@ pub use page::{MOST_RUNS, Named, plots, write_page};
 pub use plot::{Plot, Size};
 pub use recorded::{Recorded, RecordedFailure, RecordedPath, RecordedStall, Unusable};
 pub use run::{
-    About, BadRange, Check, Cliff, Command, Failure, Flow, Health, Latency, MarkAt, Memory, Method, Outcome,
-    Path, Probe, Process, Resumed, Ring, Run, SCHEMA, Simulated, Stall, Stress, Tuner, Verified,
-    throughput_bytes_per_s,
+    About, Command, Flow, Latency, Method, Outcome, Path, Process, Resumed, Ring, Run, SCHEMA, Simulated,
+    Verified, throughput_bytes_per_s,
 };
+pub use stress::{BadRange, Check, Cliff, Health, Memory, Probe, Stress};
 pub use table::{write_rows, write_table};
+pub use tuner::{MarkAt, Tuner};

@@ -1,7 +1,8 @@
 //! A run as its JSON report tells of it: of this version or an earlier one, of any job, of any machine.
 //! What a report does not have is absent, never made up.
 
-use super::run::{About, Check, Cliff, Command, Flow, Latency, Outcome, Process, Ring, SCHEMA};
+use super::run::{About, Command, Flow, Latency, Outcome, Process, Ring, SCHEMA};
+use super::stress::{Check, Cliff};
 use super::{Interval, Run};
 use crate::latency::{Kind, Summary};
 use hdrhistogram::Histogram;

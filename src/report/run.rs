@@ -1,15 +1,14 @@
 //! The JSON report's object. The names of its fields are a promise; where the meaning of one
 //! changes, [`SCHEMA`] does.
 
+use super::failure::{Failure, Stall};
 use super::intervals::Interval;
 use super::load::{Load, Sweep};
-use crate::engine;
-use crate::error::Error;
-use crate::flow::{Bound, LevelStats, Marks, Tuned};
+use super::stress::{Check, Cliff, Stress};
+use super::tuner::Tuner;
+use crate::flow::{LevelStats, Marks};
 use crate::latency::{Histograms, Kind, Summary};
-use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
-use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 /// The `schema` of the reports written here.
@@ -199,60 +198,6 @@ impl Flow {
     }
 }
 
-/// How a high-water mark found itself.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Tuner {
-    /// what held the rate back at the end: `devices`, `ring`, `source`, or `unknown`, where the run was
-    /// too short
-    pub bound_by: &'static str,
-    /// the mark at the end, in bytes
-    pub high_water_bytes: u64,
-    /// bytes a second under it, 0 where it was not measured
-    pub rate_bytes_per_s: f64,
-    /// the least that a block took of late, from its admission to the target
-    pub unloaded_latency_ns: Option<u64>,
-    /// `--buffers` that would not hold the rate back any more, or less, where the ring did
-    pub buffers_wanted: Option<u64>,
-    /// how often the mark was changed, probes included
-    pub changes: u64,
-    /// when it became what: all changes, or some of them where there were many
-    pub marks: Vec<MarkAt>,
-}
-
-/// A high-water mark, from a time on.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct MarkAt {
-    /// since the run began, in seconds
-    pub at_s: f64,
-    /// in bytes
-    pub high_water_bytes: u64,
-}
-
-impl Tuner {
-    /// Of a ring of so many buffers.
-    pub fn new(tuned: &Tuned, buffers: u64) -> Tuner {
-        let point = |(at, high_water_bytes): &(Duration, u64)| MarkAt {
-            at_s: at.as_secs_f64(),
-            high_water_bytes: *high_water_bytes,
-        };
-        Tuner {
-            bound_by: match tuned.bound_by {
-                Bound::Devices => "devices",
-                Bound::Ring => "ring",
-                Bound::Source => "source",
-                Bound::Unknown => "unknown",
-            },
-            high_water_bytes: tuned.marks.last().map_or(0, |(_, bytes)| *bytes),
-            rate_bytes_per_s: tuned.rate_bytes_per_s,
-            unloaded_latency_ns: tuned.unloaded_latency.map(|least| least.as_nanos() as u64),
-            // How far the knee is behind the end of the ring is only seen from there.
-            buffers_wanted: (tuned.bound_by == Bound::Ring).then_some(2 * buffers),
-            changes: tuned.changes,
-            marks: tuned.marks.iter().map(point).collect(),
-        }
-    }
-}
-
 /// The way the bytes took.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Path {
@@ -320,181 +265,6 @@ pub struct Verified {
     pub wrong_files: u64,
 }
 
-/// One failure.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Failure {
-    /// the path, lossily where it is not UTF-8
-    pub path: String,
-    /// the path's bytes in hex, only where it is not UTF-8
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path_bytes: Option<String>,
-    /// the other end of the copy, or the attribute's name, only where it takes both to understand
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub other: Option<String>,
-    /// its bytes in hex, only where it is not UTF-8
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub other_bytes: Option<String>,
-    /// the name of the operation, see [`crate::error::Op::name`]
-    pub op: &'static str,
-    /// where, in bytes from the start of the file
-    pub offset: Option<u64>,
-    /// over how many bytes from there, only where it is known of each of them
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub length: Option<u64>,
-    /// the symbol, `EIO`, or the number where the C library has no symbol for it
-    pub errno: Option<String>,
-    /// the cause in words
-    pub message: String,
-}
-
-/// An operation that did not complete for longer than a limit.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Stall {
-    /// the name of the operation, see [`crate::error::Op::name`]
-    pub op: &'static str,
-    /// on what, lossily where it is not UTF-8
-    pub path: String,
-    /// the path's bytes in hex, only where it is not UTF-8
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path_bytes: Option<String>,
-    /// where, in bytes from the start of the file, of reads and writes
-    pub offset: Option<u64>,
-    /// since the run began, in seconds, to a tenth
-    pub start_s: f64,
-    /// how long it took, in seconds, to a tenth
-    pub length_s: f64,
-}
-
-/// A lasting fall of throughput.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Cliff {
-    /// when it came, in seconds from the start of the run
-    pub at_s: f64,
-    /// after so many bytes
-    pub after_bytes: u64,
-    /// median before it
-    pub before_bytes_per_s: f64,
-    /// median from then on
-    pub after_bytes_per_s: f64,
-}
-
-/// What became of the blocks that were written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Check {
-    /// how many were checked
-    pub blocks: u64,
-    /// hold what was written last
-    pub good: u64,
-    /// don't, and nothing newer was promised: a later check of a run that was cut off
-    pub unsynced: u64,
-    /// hold what was there before anything was written
-    pub lost: u64,
-    /// hold what an earlier write wrote
-    pub stale: u64,
-    /// hold parts of two writes
-    pub torn: u64,
-    /// hold what was written to another place
-    pub misdirected: u64,
-    /// hold anything else
-    pub corrupt: u64,
-    /// could not be read
-    pub unreadable: u64,
-    /// where those that are not good are, in order; blocks side by side with the same fault are one
-    pub ranges: Vec<BadRange>,
-    /// so many more ranges there are
-    pub unlisted_ranges: u64,
-}
-
-/// Blocks side by side with the same fault.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct BadRange {
-    /// lost, stale, torn, misdirected, corrupt or unreadable
-    pub fault: String,
-    /// from this byte on
-    pub offset: u64,
-    /// so many bytes
-    pub length: u64,
-}
-
-/// What only a stress run has.
-#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Stress {
-    /// the file or device, lossily where it is not UTF-8
-    pub target: String,
-    /// whose blocks, in hex; null where it did not come to that
-    pub run: Option<String>,
-    /// what they were made from
-    pub seed: Option<u64>,
-    /// bytes of the target that were used
-    pub size_bytes: u64,
-    /// rounds that were begun
-    pub rounds: u64,
-    /// how long it wrote, syncs included, in seconds
-    pub writing_s: f64,
-    /// bytes that were to be checked
-    pub to_check_bytes: u64,
-    /// what probing a device found, where that was asked for
-    pub probe: Option<Probe>,
-    /// of this process, while it wrote
-    pub memory: Option<Memory>,
-    /// of the device, before it was written to; null where it can't be known
-    pub health_before: Option<Health>,
-    /// and after
-    pub health_after: Option<Health>,
-}
-
-/// How much a device keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Probe {
-    /// what it says it has
-    pub announced_bytes: u64,
-    /// what it keeps
-    pub real_bytes: u64,
-    /// after so many it begins anew
-    pub wraps_after_bytes: Option<u64>,
-}
-
-/// Resident bytes of the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Memory {
-    /// a second after the first write
-    pub first_bytes: u64,
-    /// at the last one
-    pub last_bytes: u64,
-    /// the most between them, of a look each second
-    pub most_bytes: u64,
-}
-
-/// What a device says of itself.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Health {
-    /// in degrees Celsius
-    pub temperature_celsius: Option<i64>,
-    /// its own verdict
-    pub passed: Option<bool>,
-    /// counters of what went wrong that are not 0, by smartctl's names
-    pub troubles: std::collections::BTreeMap<String, u64>,
-}
-
-impl From<&engine::Stall> for Stall {
-    fn from(stall: &engine::Stall) -> Stall {
-        Stall {
-            op: stall.op.name(),
-            path: stall.path.to_string_lossy().into_owned(),
-            path_bytes: hex_unless_text(&stall.path),
-            offset: stall.offset,
-            start_s: stall.start.as_secs_f64(),
-            length_s: stall.length.as_secs_f64(),
-        }
-    }
-}
-
 impl Latency {
     /// The service times.
     pub fn service(histograms: &Histograms) -> Latency {
@@ -517,96 +287,14 @@ impl Latency {
     }
 }
 
-impl From<&Error> for Failure {
-    fn from(error: &Error) -> Failure {
-        Failure {
-            path: error.path.to_string_lossy().into_owned(),
-            path_bytes: hex_unless_text(&error.path),
-            other: error.other.as_ref().map(|other| other.to_string_lossy().into_owned()),
-            other_bytes: error.other.as_deref().and_then(hex_unless_text),
-            op: error.op.name(),
-            offset: error.offset,
-            length: error.length,
-            errno: error.errno().map(symbol),
-            message: error.cause.to_string(),
-        }
-    }
-}
-
 /// Bytes a second over the whole run; 0 where no time has passed.
 pub fn throughput_bytes_per_s(bytes: u64, elapsed: Duration) -> f64 {
     if elapsed.is_zero() { 0.0 } else { bytes as f64 / elapsed.as_secs_f64() }
 }
 
-fn hex_unless_text(path: &std::path::Path) -> Option<String> {
-    let bytes = path.as_os_str().as_bytes();
-    path.to_str().is_none().then(|| bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn symbol(errno: i32) -> String {
-    match Errno::from_raw(errno) {
-        Errno::UnknownErrno => errno.to_string(),
-        known => format!("{known:?}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Cause, Op};
-    use std::ffi::OsStr;
-
-    #[test]
-    fn a_failure_names_operation_place_and_errno() {
-        let error = Error::new(Op::Write, "/mnt/a", Cause::Errno(libc::EIO)).at(4096);
-        let failure = Failure {
-            path: "/mnt/a".into(),
-            path_bytes: None,
-            other: None,
-            other_bytes: None,
-            op: "write",
-            offset: Some(4096),
-            length: None,
-            errno: Some("EIO".into()),
-            message: "Input/output error".into(),
-        };
-        assert_eq!(Failure::from(&error), failure);
-    }
-
-    #[test]
-    fn what_differs_has_a_length() {
-        let error = Error::new(Op::Verify, "b", Cause::Differs).with("a").at(1 << 20).over(65536);
-        let failure = Failure::from(&error);
-        assert_eq!((failure.op, failure.offset, failure.length), ("verify", Some(1 << 20), Some(65536)));
-        assert_eq!(failure.message, "not what was written");
-    }
-
-    #[test]
-    fn a_failure_of_ours_has_no_errno() {
-        let failure = Failure::from(&Error::new(Op::Open, "a", Cause::SameFile));
-        assert_eq!((failure.errno, failure.message.as_str()), (None, "source and target are the same file"));
-    }
-
-    #[test]
-    fn an_errno_without_a_symbol_keeps_its_number() {
-        let failure = Failure::from(&Error::new(Op::Write, "a", Cause::Errno(524)));
-        assert_eq!(failure.errno.as_deref(), Some("524"));
-    }
-
-    #[test]
-    fn a_path_that_is_not_utf8_keeps_its_bytes() {
-        let path = OsStr::from_bytes(b"caf\xe9");
-        let failure = Failure::from(&Error::new(Op::Stat, path, Cause::Errno(libc::ENOENT)));
-        assert_eq!(failure.path, "caf\u{fffd}");
-        assert_eq!(failure.path_bytes.as_deref(), Some("636166e9"));
-    }
-
-    #[test]
-    fn a_failure_of_two_names_has_both() {
-        let error = Error::new(Op::MakeLink, "b", Cause::Errno(libc::EMLINK)).with("a");
-        let failure = Failure::from(&error);
-        assert_eq!((failure.path.as_str(), failure.other.as_deref()), ("b", Some("a")));
-    }
 
     #[test]
     fn no_time_gives_no_throughput() {
