@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::engine::{Edge, End, Engine, Flow, error_of};
-use crate::flow::{Digesting, Failure, Holes, Length, Losses, Patience, Pump, Shape, Side, Visibility};
+use crate::flow::{Digesting, Failure, Length, Losses, Patience, Pump, Shape, Side};
 
 use super::checker::{Expected, Findings, Verdict, judge};
 use super::job::{Event, Report};
@@ -64,21 +64,9 @@ impl Run<'_> {
         let arena = engine.arena();
         let base = range.start;
         let shape = Shape {
-            block_bytes: arena.block_bytes(),
-            slots: arena.buffers(),
-            marks: self.marks,
-            source: side,
-            target: Side::SEEKABLE,
-            length: Length::Exact(range.end - base),
-            sparse: false,
-            holes: Holes::Zeros,
-            find_zeros: false,
-            fill_blocks: true,
-            filled_by_caller: false,
-            visibility: Visibility::Fixed,
             digesting: Digesting::InsteadOfWrite,
-            limit_bytes_per_s: self.job.limit_bytes_per_s,
             patience: Patience { zero_fill: Some(UNIT_BYTES), ..Patience::default() },
+            ..self.shape(arena, side, Side::SEEKABLE, Length::Exact(range.end - base))
         };
         let pattern = self.pattern;
         let mut made = [0; BLOCK_BYTES];

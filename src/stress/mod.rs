@@ -5,7 +5,8 @@
 //! | `job` | what a run is told, what it tells |
 //! | `run` | from its start to its end |
 //! | `target`, `keeper` | what is written to; the state where it outlasts a crash |
-//! | `write`, `check` | rounds through the engine, syncs beside them; reading back |
+//! | `write`, `beside`, `check` | rounds through the engine; syncs and looks beside them; reading back |
+//! | `written` | what was written, and so what a block should hold; pure |
 //! | `pattern` | blocks that say where they belong, and which round and run they are of; pure |
 //! | `checker` | what is found against what was written, and where it differs; pure |
 //! | `state` | the file that says what was written and what of it is durable; pure |
@@ -15,6 +16,7 @@
 //!
 //! Must not know options as typed, what is shown, or io_uring.
 
+mod beside;
 mod check;
 pub mod checker;
 pub mod cliff;
@@ -30,6 +32,7 @@ mod series;
 pub mod state;
 mod target;
 mod write;
+mod written;
 
 pub use job::{Event, Job, Report, Watch};
 pub use memory::Memory;

@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use crate::engine::{Engine, Ledger, post};
 use crate::error::{Cause, Error, Op, StateFault};
-use crate::flow::Marks;
+use crate::flow::{Digesting, Holes, Length, Marks, Patience, Shape, Side, Visibility};
+use crate::ring::Arena;
 use crate::sys::cancel::Cancel;
 
 use super::cliff;
@@ -192,6 +193,27 @@ impl<'a> Run<'a> {
         let Watch { cancel, hears, .. } = watch;
         let failed = Mutex::default();
         Ok((Run { job, target, pattern, marks, ledger, cancel, hears, failed }, engine))
+    }
+
+    /// Whole blocks in order from one side to the other, whatever they hold.
+    pub fn shape(&self, arena: &Arena, source: Side, target: Side, length: Length) -> Shape {
+        Shape {
+            block_bytes: arena.block_bytes(),
+            slots: arena.buffers(),
+            marks: self.marks,
+            source,
+            target,
+            length,
+            sparse: false,
+            holes: Holes::Zeros,
+            find_zeros: false,
+            fill_blocks: true,
+            filled_by_caller: false,
+            visibility: Visibility::Fixed,
+            digesting: Digesting::Off,
+            limit_bytes_per_s: self.job.limit_bytes_per_s,
+            patience: Patience::default(),
+        }
     }
 
     /// Something failed.
