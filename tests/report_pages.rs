@@ -273,6 +273,55 @@ fn an_open_loop_shows_both_times_its_stall_and_its_cliff_and_names_are_never_mar
     assert!(html.contains("Write, response time") && html.contains("coordinated omission"));
 }
 
+/// Of stress: under a mark of 4 MiB, held by a stall, and with three kinds of faults on 64 MiB.
+fn leant_on() -> Value {
+    let mut run = recorded("stress", &[("write", (0..20).map(|s| vec![1_000_000 + s; 600]).collect())]);
+    run["flow"] = json!({"high_water_bytes": 4 << 20, "peak_in_flight_bytes": 4 << 20});
+    run["stalls"] = json!([{"op": "write", "path": "f", "offset": 0, "start_s": 10.0, "length_s": 2.0}]);
+    let level = |s: u64| {
+        let mean = if (10..12).contains(&s) { 4 << 20 } else { 3 << 20 };
+        json!({"start_s": s, "length_s": 1.0, "mean_bytes": mean, "most_bytes": 4 << 20})
+    };
+    let levels: Vec<Value> = (0..20).map(level).collect();
+    run["stress"] = json!({"to_check_bytes": 64 << 20, "levels": levels});
+    let range =
+        |fault: &str, offset: u64, length: u64| json!({"fault": fault, "offset": offset, "length": length});
+    let ranges =
+        [range("lost", 1 << 20, 4096), range("torn", 32 << 20, 8192), range("lost", 63 << 20, 1 << 20)];
+    run["check"] = json!({"blocks": 16384, "good": 16125, "lost": 257, "torn": 2, "ranges": ranges});
+    run
+}
+
+#[test]
+fn a_stress_run_shows_its_level_against_the_mark_and_its_faults_over_the_surface() {
+    need_tool!("chromium");
+    let dir = Scratch::new();
+    let report = leant_on();
+    fs::write(dir.path("run.json"), report.to_string()).unwrap();
+    let args = ["report", "run.json", "--html", "run.html"];
+    Highwater::binary(BINARY).args(args).current_dir(dir.dir()).run().assert_silent();
+    let figures = ["percentiles", "throughput", "level", "latency-write", "surface"];
+    for (width, class) in [(1000, "wide"), (380, "narrow")] {
+        let seen = open(&dir, "run.html", "", width, width == 380);
+        assert_drawn(&seen, &figures, class);
+        assert_numbers(&seen.page, &[&report]);
+        let hints = |plot: u32| -> Vec<String> {
+            let hints = at(&seen.page, &format!("plots.{plot}.hints")).as_array().unwrap().iter();
+            hints.map(|hint| hint.as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(hints(2)[3], "3 s to 4 s\non average  3 MiB\nat most  4 MiB of 4 MiB");
+        assert!(hints(2)[10].ends_with("\nstall: write took 2 s"), "{}", hints(2)[10]);
+        let (of_surface, parts) = (hints(4), hints(4).len() as u64);
+        let told = |bytes: u64| &of_surface[(bytes * parts / (64 << 20)) as usize];
+        assert!(told(1 << 20).ends_with("\nlost  4 KiB"), "{}", told(1 << 20));
+        assert!(told(40 << 20).ends_with("\nall good"), "{}", told(40 << 20));
+        assert!(of_surface.iter().any(|hint| hint.ends_with("\ntorn  8 KiB")), "{of_surface:?}");
+        assert!(told((64 << 20) - 1).contains("\nlost  "), "{of_surface:?}");
+    }
+    let html = fs::read_to_string(dir.path("run.html")).unwrap();
+    assert!(html.contains("lost: 1 MiB") && html.contains("torn: 8 KiB"), "the legend has the sums");
+}
+
 #[test]
 fn eight_runs_lie_over_each_other_and_their_names_tell_them_apart() {
     need_tool!("chromium");

@@ -42,7 +42,14 @@ fn a_directory_is_written_to_checked_and_left_as_it_was() {
         assert_all_good(&report, SIZE);
         assert_eq!((text(&report, "command"), number(&report, "bytes")), ("stress", SIZE));
         assert_eq!(number(&report, "stress.rounds"), 1);
-        assert!(number(&report, "flow.peak_in_flight_bytes") <= number(&report, "flow.high_water_bytes"));
+        let (peak, mark) =
+            (number(&report, "flow.peak_in_flight_bytes"), number(&report, "flow.high_water_bytes"));
+        assert!(peak <= mark, "{peak} of {mark}");
+        let levels = at(&report, "stress.levels").as_array().unwrap();
+        assert!(
+            !levels.is_empty() && levels.iter().all(|level| number(level, "most_bytes") <= mark),
+            "{report}"
+        );
         assert_eq!(names(&dir.path("target")), Vec::<std::ffi::OsString>::new());
         assert_eq!(names(&dir.dir()), ["target"]);
     }

@@ -91,8 +91,12 @@ fn every_fault_of_a_lying_disk_is_named() {
         let disk = FaultyDisk::new(faults);
         let size = (blocks * BLOCK).to_string();
         let lasts: &[&str] = if rounds { &["--for", "4s"] } else { &[] };
-        let outcome = stress(engine).args(["--size", &size, "--quiet"]).args(lasts).arg(disk.dir()).run();
+        let (dir, args) = (Scratch::new(), ["--size", &size, "--quiet", "--html"]);
+        let page = dir.path("page.html");
+        let outcome = stress(engine).args(args).arg(&page).args(lasts).arg(disk.dir()).run();
         outcome.assert_code(3);
+        let page = fs::read_to_string(page).unwrap();
+        assert!(["level", "surface"].iter().all(|plot| page.contains(&format!("<figure id=\"{plot}\">"))));
         let report = outcome.json();
         assert!(!rounds || number(&report, "stress.rounds") > 3, "{}", number(&report, "stress.rounds"));
         let wrong: Vec<_> = named(&report, blocks)

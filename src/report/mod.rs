@@ -40,6 +40,6 @@ pub use run::{
     About, Command, Flow, Latency, Method, Outcome, Path, Process, Resumed, Ring, Run, SCHEMA, Simulated,
     Verified, throughput_bytes_per_s,
 };
-pub use stress::{BadRange, Check, Cliff, Health, Memory, Probe, Stress};
+pub use stress::{BadRange, Check, Cliff, Health, Level, Memory, Probe, Stress};
 pub use table::{write_rows, write_table};
 pub use tuner::{MarkAt, Tuner};

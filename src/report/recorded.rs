@@ -2,7 +2,7 @@
 //! What a report does not have is absent, never made up.
 
 use super::run::{About, Command, Flow, Latency, Outcome, Process, Ring, SCHEMA};
-use super::stress::{Check, Cliff};
+use super::stress::{Check, Cliff, Stress};
 use super::{Interval, Run};
 use crate::latency::{Kind, Summary};
 use hdrhistogram::Histogram;
@@ -100,6 +100,9 @@ pub struct Recorded {
     /// what a checker found
     #[serde(default)]
     pub check: Option<Check>,
+    /// what only a stress run has
+    #[serde(default)]
+    pub stress: Option<Stress>,
     /// what the user should know
     #[serde(default)]
     pub notes: Vec<String>,

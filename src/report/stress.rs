@@ -76,12 +76,28 @@ pub struct Stress {
     pub to_check_bytes: u64,
     /// what probing a device found, where that was asked for
     pub probe: Option<Probe>,
+    /// the in-flight bytes over time
+    pub levels: Vec<Level>,
     /// of this process, while it wrote
     pub memory: Option<Memory>,
     /// of the device, before it was written to; null where it can't be known
     pub health_before: Option<Health>,
     /// and after
     pub health_after: Option<Health>,
+}
+
+/// The in-flight bytes in a stretch of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Level {
+    /// when it began, in seconds from the start of the run
+    pub start_s: f64,
+    /// how long it was, in seconds
+    pub length_s: f64,
+    /// on average of some looks
+    pub mean_bytes: u64,
+    /// the most that a look has seen
+    pub most_bytes: u64,
 }
 
 /// How much a device keeps.

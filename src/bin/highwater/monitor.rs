@@ -1,12 +1,12 @@
 //! Watches a running job from a thread of its own: draws the progress line, answers SIGUSR1, tells what
-//! hangs.
+//! hangs, and sees how the level was.
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use highwater::engine::{Meter, News, Seen, Stall, Stalls};
+use highwater::engine::{LevelSpan, Levels, Meter, News, Seen, Stall, Stalls};
 use highwater::sys::signals;
 use highwater::units::{format_bytes, format_rate};
 
@@ -15,13 +15,23 @@ use crate::display::Display;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A line in a log is not drawn over, so there are fewer.
 const LOG_EVERY: Duration = Duration::from_secs(1);
+/// Stretches of a run over which the level is told.
+const LEVEL_EVERY: Duration = Duration::from_millis(250);
 /// The rate shown is that of the last seconds.
 const RATE_OVER: Duration = Duration::from_secs(3);
 
 /// A watch that goes on until it is finished.
 pub struct Monitor {
     stop: Sender<()>,
-    thread: JoinHandle<Vec<Stall>>,
+    thread: JoinHandle<Watched>,
+}
+
+/// What was seen of a run.
+pub struct Watched {
+    /// what hung
+    pub stalls: Vec<Stall>,
+    /// the in-flight bytes over time
+    pub levels: Vec<LevelSpan>,
 }
 
 impl Monitor {
@@ -47,6 +57,7 @@ impl Monitor {
             let stands_by = signals::stand_by().is_ok();
             let began = Instant::now();
             let mut stalls = Stalls::new(stall_limit);
+            let mut levels = Levels::new(LEVEL_EVERY);
             let mut line = Line::new();
             let mut answered = 0;
             let mut logged = Instant::now();
@@ -64,6 +75,7 @@ impl Monitor {
                     news.iter().for_each(&tell);
                 }
                 let seen = meter.look();
+                levels.look(began.elapsed(), seen.level);
                 let text = line.text(seen);
                 let asked = signals::times_asked();
                 if asked != answered {
@@ -82,13 +94,14 @@ impl Monitor {
                 }
             }
             display.clear();
-            stalls.finish(began.elapsed())
+            let ended = began.elapsed();
+            Watched { stalls: stalls.finish(ended), levels: levels.finish(ended) }
         });
         Monitor { stop, thread }
     }
 
-    /// The run is over: what hung meanwhile.
-    pub fn finish(self) -> Vec<Stall> {
+    /// The run is over: what was seen of it.
+    pub fn finish(self) -> Watched {
         drop(self.stop);
         self.thread.join().expect("a panic aborts")
     }

@@ -98,7 +98,7 @@ fn carry_out(typed: &Copy, job: &Job, program: Program) -> ExitCode {
         keep_errors: output.json.is_some(),
     };
     let mut report = copy::copy(job, watch);
-    let stalls = monitor.finish();
+    let stalls = monitor.finish().stalls;
 
     let run = summary(&report, &stalls, &outputs.timeline());
     let ends = [voice.finish(), outputs.finish(&run, &report.latency)];

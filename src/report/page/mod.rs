@@ -7,7 +7,9 @@ mod tables;
 use std::io::{self, Write};
 
 use super::Recorded;
-use super::plot::{Curve, Escaped, Flow, Plot, STYLE as PLOT_STYLE, heat_map, percentiles, rates};
+use super::plot::{
+    Curve, Escaped, Flow, Plot, STYLE as PLOT_STYLE, heat_map, level, percentiles, rates, surface,
+};
 use crate::latency::Kind;
 
 const PAGE_STYLE: &str = include_str!("page.css");
@@ -41,21 +43,34 @@ pub fn plots(runs: &[Named]) -> Vec<Plot> {
         }
     }
     plots.extend(rates("throughput", "Throughput over time", &flows(runs)));
+    for (nth, named) in runs.iter().enumerate() {
+        let [name, title] = of_run(runs, nth, "level", "In flight over time");
+        plots.extend(level(&name, &title, &named.run));
+    }
     for &kind in &kinds {
         let wholes = runs.iter().filter_map(|named| named.run.histogram(kind));
         let range = wholes
             .fold((u64::MAX, 0), |(least, most), whole| (least.min(whole.min()), most.max(whole.max())));
         for (nth, named) in runs.iter().enumerate() {
-            let (mut name, mut title) =
+            let (name, title) =
                 (format!("latency-{}", kind.name()), format!("{} over time", tables::title(kind)));
-            if runs.len() > 1 {
-                name.push_str(&format!("-{}", nth + 1));
-                title.push_str(&format!(": {}", named.name));
-            }
+            let [name, title] = of_run(runs, nth, &name, &title);
             plots.extend(heat_map(&name, &title, &named.run, kind, range));
         }
     }
+    for (nth, named) in runs.iter().enumerate() {
+        let [name, title] = of_run(runs, nth, "surface", "What is not as it was written, and where");
+        plots.extend(surface(&name, &title, &named.run));
+    }
     plots
+}
+
+/// Name and title of a plot that is of one run: which, where there are several.
+fn of_run(runs: &[Named], nth: usize, name: &str, title: &str) -> [String; 2] {
+    match runs.len() {
+        1 => [name.to_owned(), title.to_owned()],
+        _ => [format!("{name}-{}", nth + 1), format!("{title}: {}", runs[nth].name)],
+    }
 }
 
 fn has_samples(runs: &[Named], kind: Kind) -> bool {

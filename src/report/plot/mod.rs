@@ -5,21 +5,25 @@
 
 mod frame;
 mod heat;
+mod level;
 mod percentiles;
 mod rates;
 mod scale;
+mod surface;
 mod svg;
 mod time;
 
 pub use frame::Size;
 pub use heat::heat_map;
+pub use level::level;
 pub use percentiles::{Curve, percentiles};
 pub use rates::{Flow, rates};
+pub use surface::surface;
 pub(super) use svg::Escaped;
 
-use crate::units::format_ns;
+use crate::units::{format_bytes, format_ns};
 use frame::Tick;
-use scale::Scale;
+use scale::{Scale, unit};
 
 /// What draws the classes of every plot, light and dark.
 pub(super) const STYLE: &str = include_str!("plot.css");
@@ -45,6 +49,15 @@ pub struct Plot {
 
 fn latency_ticks(scale: &Scale) -> Vec<Tick> {
     scale.ticks(7, 10.0).into_iter().map(|ns| (ns, round_ns(ns))).collect()
+}
+
+/// `50 MiB`; all labels of an axis have the unit of its end.
+fn bytes_label(bytes: f64, most: f64) -> String {
+    let unit = unit(most, 1024.0);
+    let name = format_bytes(unit as u64);
+    let number = format!("{:.2}", bytes / unit);
+    let number = number.trim_end_matches('0').trim_end_matches('.');
+    format!("{number} {}", name.trim_start_matches("1 "))
 }
 
 /// `1 ms` where [`format_ns`] has `1.00 ms`.

@@ -1,11 +1,11 @@
 //! Throughput over time: what was moved in each interval, flat over its length.
 
 use super::frame::{Frame, Size, seconds};
-use super::scale::{Scale, unit};
+use super::scale::Scale;
 use super::svg::Drawing;
-use super::{Plot, time};
+use super::{Plot, bytes_label, time};
 use crate::report::{Interval, Recorded};
-use crate::units::{format_bytes, format_rate};
+use crate::units::format_rate;
 
 /// One line.
 pub struct Flow<'a> {
@@ -33,7 +33,7 @@ pub fn rates(name: &str, title: &str, flows: &[Flow<'_>]) -> Option<Plot> {
         let (x, x_ticks) = time::axis(size, elapsed_s);
         let y = Scale::linear(most, 1024.0);
         let frame = Frame::new(size, HEIGHT, x, y);
-        let y_ticks = y.ticks(5, 1024.0).into_iter().map(|tick| (tick, rate_label(tick, most)));
+        let y_ticks = y.ticks(5, 1024.0).into_iter().map(|tick| (tick, bytes_label(tick, most) + "/s"));
         let mut drawing = Drawing::default();
         frame.draw(&mut drawing, &x_ticks, &y_ticks.collect::<Vec<_>>(), "seconds");
         let mut marked: Vec<*const Recorded> = Vec::new();
@@ -108,13 +108,4 @@ fn hints(
         (from, to, text)
     };
     spans.into_iter().map(hint).collect()
-}
-
-/// `50 MiB/s`; all labels of an axis have the unit of its end.
-fn rate_label(bytes_per_s: f64, most: f64) -> String {
-    let unit = unit(most, 1024.0);
-    let name = format_bytes(unit as u64);
-    let number = format!("{:.2}", bytes_per_s / unit);
-    let number = number.trim_end_matches('0').trim_end_matches('.');
-    format!("{number} {}/s", name.trim_start_matches("1 "))
 }

@@ -68,9 +68,9 @@ pub fn stress(typed: &Stress) -> ExitCode {
     };
     let intervals = outputs.intervals();
     let report = carry_out(&job, Watch { cancel, meter, intervals, hears: &hears });
-    let stalls = monitor.finish();
+    let watched = monitor.finish();
 
-    let run = summary::summary(&report, &job, &stalls, &outputs.timeline());
+    let run = summary::summary(&report, &job, &watched, &outputs.timeline());
     if !quiet {
         let to_stderr = typed.output.on_standard_output().next().is_some();
         text::show(&report, &run, to_stderr);

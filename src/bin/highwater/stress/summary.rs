@@ -1,16 +1,17 @@
 //! A finished stress run as reports show it.
 
-use highwater::engine::Stall;
+use highwater::engine::LevelSpan;
 use highwater::latency::Timeline;
 use highwater::report::{self, Run};
 use highwater::stress::checker::{Fault, Findings};
 use highwater::stress::{Job, Report};
 use highwater::sys::process;
 
+use crate::monitor::Watched;
 use crate::summary::about;
 
-/// The run of which `report` tells, what hung meanwhile, and how it went interval by interval.
-pub fn summary(report: &Report, job: &Job, stalls: &[Stall], timeline: &Timeline) -> Run {
+/// The run of which `report` tells, what was seen of it meanwhile, and how it went interval by interval.
+pub fn summary(report: &Report, job: &Job, watched: &Watched, timeline: &Timeline) -> Run {
     let used = process::usage();
     let (block_bytes, buffers) = report.ring.unwrap_or_default();
     Run {
@@ -58,7 +59,7 @@ pub fn summary(report: &Report, job: &Job, stalls: &[Stall], timeline: &Timeline
         },
         verified: None,
         errors: report.errors.iter().map(report::Failure::from).collect(),
-        stalls: stalls.iter().map(report::Stall::from).collect(),
+        stalls: watched.stalls.iter().map(report::Stall::from).collect(),
         cliff: report.cliff.map(|cliff| report::Cliff {
             at_s: cliff.at.as_secs_f64(),
             after_bytes: cliff.after_bytes,
@@ -66,7 +67,7 @@ pub fn summary(report: &Report, job: &Job, stalls: &[Stall], timeline: &Timeline
             after_bytes_per_s: cliff.after_bytes_per_s,
         }),
         check: report.findings.as_ref().map(check),
-        stress: Some(stress(report)),
+        stress: Some(stress(report, &watched.levels)),
         notes: vec![],
     }
 }
@@ -92,7 +93,7 @@ fn check(findings: &Findings) -> report::Check {
     }
 }
 
-fn stress(report: &Report) -> report::Stress {
+fn stress(report: &Report, levels: &[LevelSpan]) -> report::Stress {
     let health = |health: &highwater::stress::health::Health| report::Health {
         temperature_celsius: health.temperature_celsius,
         passed: health.passed,
@@ -115,6 +116,7 @@ fn stress(report: &Report) -> report::Stress {
             real_bytes: probed.real_bytes,
             wraps_after_bytes: probed.wraps_after_bytes,
         }),
+        levels: levels.iter().map(level).collect(),
         memory: report.memory.map(|memory| report::Memory {
             first_bytes: memory.first_bytes,
             last_bytes: memory.last_bytes,
@@ -122,5 +124,14 @@ fn stress(report: &Report) -> report::Stress {
         }),
         health_before: before,
         health_after: after,
+    }
+}
+
+fn level(span: &LevelSpan) -> report::Level {
+    report::Level {
+        start_s: span.start.as_secs_f64(),
+        length_s: span.length.as_secs_f64(),
+        mean_bytes: span.mean_bytes,
+        most_bytes: span.most_bytes,
     }
 }
