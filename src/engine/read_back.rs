@@ -1,6 +1,7 @@
 //! Reading back what was written: from its device, not from this kernel's memory.
 
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -27,6 +28,10 @@ pub enum Origin {
 /// enough.
 const BUFFERED_DEPTH: u16 = 2;
 
+/// Before each further try to take a file out of the page cache. What has not gone by then, a mapped
+/// page say, is taken to stay.
+const EVICTION_PAUSES_MS: [u64; 5] = [1, 2, 4, 8, 16];
+
 impl Edge {
     /// Sets it up to be read from its device: around the page cache where that is possible, else with
     /// nothing of it in there. `stat` is the file's. Fails where what is in there can't be written back.
@@ -46,7 +51,7 @@ impl Edge {
                 | FileSystem::Ceph,
             ) if direct.is_some() => Origin::Device,
             Ok(FileSystem::Tmpfs) => Origin::Memory,
-            _ if left == Some(0) => Origin::Device,
+            _ if self.is_out_of_cache(left)? => Origin::Device,
             _ => Origin::Cache,
         };
         let (align, depth) = match direct {
@@ -54,5 +59,18 @@ impl Edge {
             None => (1, BUFFERED_DEPTH),
         };
         Ok((Side { ordered: false, align, depth }, origin))
+    }
+
+    /// Whether nothing is left, asking again for a while for what something else holds: another CPU's
+    /// batch of pages, the kernel as it moves or ages memory. `left` is what the last try left.
+    fn is_out_of_cache(&self, mut left: Option<u64>) -> Result<bool, Errno> {
+        for pause in EVICTION_PAUSES_MS {
+            if left.is_none_or(|bytes| bytes == 0) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(pause));
+            left = sys::cache::evict(self.file.as_fd())?;
+        }
+        Ok(left == Some(0))
     }
 }
