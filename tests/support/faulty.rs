@@ -10,7 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use fuser::*;
 
@@ -81,6 +81,14 @@ impl Fault {
     }
 }
 
+/// A read or write as the disk had it.
+#[derive(Clone, Copy, Debug)]
+pub struct Transfer {
+    pub arrived: Instant,
+    /// just before its answer went out
+    pub answered: Instant,
+}
+
 /// A disk with faults, unmounted on Drop.
 pub struct FaultyDisk {
     _session: BackgroundSession,
@@ -144,9 +152,8 @@ impl FaultyDisk {
         self.lock().fsyncs
     }
 
-    /// How long each read and write took on this disk, from its arrival to its answer, since this was asked
-    /// last.
-    pub fn take_log(&self) -> Vec<Duration> {
+    /// The reads and writes since this was asked last, in the order of their answers.
+    pub fn take_log(&self) -> Vec<Transfer> {
         self.lock().log.replace(vec![]).unwrap_or_default()
     }
 
@@ -185,8 +192,8 @@ struct State {
     fsyncs: u64,
     /// how many have taken one of the times in turn
     varied: usize,
-    /// how long each read and write took here, where that is kept
-    log: Option<Vec<Duration>>,
+    /// the reads and writes, where they are kept
+    log: Option<Vec<Transfer>>,
 }
 
 impl State {

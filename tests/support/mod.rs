@@ -28,7 +28,7 @@ pub use cgroup::{MemoryCgroup, Throttle};
 pub use command::{Highwater, Outcome, Running, bounded_copy};
 pub use data::*;
 pub use disk::{Fs, LoopDevice, LoopDisk, Tmpfs};
-pub use faulty::{Fault, FaultyDisk, Lie, On};
+pub use faulty::{Fault, FaultyDisk, Lie, On, Transfer};
 pub use nbd::{Nbd, Pause};
 pub use server::{Answer, Server};
 

@@ -94,7 +94,12 @@ impl Board {
     }
 
     pub fn now(&self) -> Duration {
-        self.began.elapsed()
+        self.time_at(Instant::now())
+    }
+
+    /// What [`Board::now`] said then.
+    pub fn time_at(&self, clock: Instant) -> Duration {
+        clock - self.began
     }
 
     pub fn lock(&self) -> MutexGuard<'_, State> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Cause, Error, Op};
 use crate::flow::load::{Action, Next, Operation};
-use crate::ring::Queue;
+use crate::ring::{Completed, Queue};
 use crate::sys;
 
 use super::board::{Board, Settled, State};
@@ -68,18 +68,20 @@ impl Driver {
             if state.is_told() {
                 return;
             }
-            let now = board.now();
+            // The clock is read when they have been found: none took less than it is said to have taken.
+            let found: [Option<Completed>; AT_ONCE] = std::array::from_fn(|_| self.queue.completed());
+            let clock = Instant::now();
+            let now = board.time_at(clock);
             // What has completed by now belongs to the interval that is open now.
             state.close_intervals(now);
-            for _ in 0..AT_ONCE {
-                let Some(done) = self.queue.completed() else { break };
+            for done in found.into_iter().flatten() {
                 drop(done.buffer);
                 match self.due[usize::from(done.place)].take() {
                     Some(due) => self.held.push((due, done.place, done.result)),
                     None => self.settle(&mut state, done.place, done.result, now),
                 }
             }
-            while let Some((place, result)) = self.take_due() {
+            while let Some((place, result)) = self.take_due(clock) {
                 self.settle(&mut state, place, result, now);
             }
             let wait = loop {
@@ -112,13 +114,9 @@ impl Driver {
         }
     }
 
-    /// One of those that may complete by now.
-    fn take_due(&mut self) -> Option<(u16, Result<u32, i32>)> {
-        if self.held.is_empty() {
-            return None;
-        }
-        let now = Instant::now();
-        let nth = self.held.iter().position(|(due, ..)| *due <= now)?;
+    /// One of those that may complete at `clock`.
+    fn take_due(&mut self, clock: Instant) -> Option<(u16, Result<u32, i32>)> {
+        let nth = self.held.iter().position(|(due, ..)| *due <= clock)?;
         let (_, place, result) = self.held.swap_remove(nth);
         Some((place, result))
     }

@@ -2,11 +2,11 @@
 
 use std::ffi::OsStr;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use fuser::*;
 
-use super::{Fault, On, State};
+use super::{Fault, On, State, Transfer};
 
 /// What FUSE serves.
 pub struct Served(pub Arc<Mutex<State>>);
@@ -18,11 +18,11 @@ impl Served {
 
     /// The length an operation has, after the time it takes; never slept with the lock held.
     fn strike(&self, on: On, offset: u64, len: usize) -> Result<usize, Errno> {
-        let began = std::time::Instant::now();
+        let arrived = Instant::now();
         let (time, result) = self.lock().strike(on, offset, len);
         std::thread::sleep(time);
         if let (On::Read | On::Write, Some(log)) = (on, &mut self.lock().log) {
-            log.push(began.elapsed());
+            log.push(Transfer { arrived, answered: Instant::now() });
         }
         result
     }
