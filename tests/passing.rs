@@ -20,6 +20,7 @@ struct Passed {
     finished: Finished,
     /// bytes that nobody saw
     unseen: u64,
+    may_be_longer: bool,
     peak: u64,
 }
 
@@ -50,9 +51,10 @@ fn pass(source: &File, target: &File, length: Length, has_holes: bool) -> Passed
     let edge = |file: &File| Edge::of_file(file.as_fd().try_clone_to_owned().unwrap());
     let mut from = edge(source);
     from.has_holes = has_holes;
-    let unseen = engine.pass_here(&flow, &from, &End::Edge(edge(target)));
+    let highwater::engine::Passed { bytes: unseen, may_be_longer } =
+        engine.pass_here(&flow, &from, &End::Edge(edge(target)));
     let finished = flow.finish();
-    Passed { finished, unseen, peak: ledger.finish().level.peak_bytes }
+    Passed { finished, unseen, may_be_longer, peak: ledger.finish().level.peak_bytes }
 }
 
 fn random(len: u64) -> Vec<u8> {
@@ -80,7 +82,7 @@ fn every_length_arrives_unseen_and_under_the_mark() {
         let target = tempfile::tempfile().unwrap();
         let passed = pass(&source(&bytes), &target, Length::Expected(len), false);
         assert_eq!((passed.finished.failure, passed.finished.completed_to), (None, len));
-        assert_eq!((passed.unseen, passed.peak), (len, len.min(BLOCK)));
+        assert_eq!((passed.unseen, passed.peak, passed.may_be_longer), (len, len.min(BLOCK), false));
         assert!(content(&target) == bytes, "{len} bytes");
     }
 }
@@ -105,6 +107,8 @@ fn a_source_that_has_grown_is_copied_to_its_end() {
         let passed = pass(&source(&bytes), &target, Length::Expected(expected), false);
         assert_eq!((passed.finished.failure, passed.finished.completed_to), (None, len));
         assert_eq!(passed.unseen, expected);
+        // A whole block has no room to look on.
+        assert_eq!(passed.may_be_longer, expected % BLOCK != 0);
         assert!(content(&target) == bytes, "{expected} bytes were expected, {len} were there");
     }
 }

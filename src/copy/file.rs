@@ -332,6 +332,7 @@ fn keep_metadata(run: &Run<'_>, entry: &Entry<'_>, pair: &Pair) -> bool {
 fn cut(pair: &Pair, size: u64, sparse: Sparse) -> Step<()> {
     let target = &pair.target;
     let as_written = pair.method == Method::Plain
+        && !pair.may_be_longer
         && !target.edge.preallocate
         && !pair.source.edge.has_holes
         && sparse != Sparse::Always

@@ -39,6 +39,8 @@ pub(super) struct Pair {
     /// how the content went, for `--debug`
     pub explanation: Explanation,
     pub method: Method,
+    /// the target may go on behind what has completed
+    pub may_be_longer: bool,
     /// what its content hashes to, where that is kept
     pub digested: Option<io::Result<Digested>>,
     /// as the journal sees it, where there is one
@@ -63,7 +65,19 @@ impl Pair {
             direct: (false, false),
         };
         let (method, digested, tracked) = (Method::Plain, None, None);
-        Box::new(Pair { source, target, before, making, syncs, explanation, method, digested, tracked })
+        let may_be_longer = false;
+        Box::new(Pair {
+            source,
+            target,
+            before,
+            making,
+            syncs,
+            explanation,
+            method,
+            may_be_longer,
+            digested,
+            tracked,
+        })
     }
 
     pub fn is_new(&self) -> bool {

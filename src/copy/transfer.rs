@@ -156,7 +156,9 @@ pub(super) fn transfer(
     let flow = watched(flow, base, digests.as_mut(), tracked.as_mut().zip(run.resume()), &run.ledger);
     match by_calls {
         true if is_passed => {
-            if engine.pass_here(&flow, &from, &to) > 0 {
+            let passed = engine.pass_here(&flow, &from, &to);
+            pair.may_be_longer = passed.may_be_longer;
+            if passed.bytes > 0 {
                 pair.explanation.engine = Some("sendfile");
             }
         }

@@ -11,7 +11,7 @@ use crate::latency::Kind;
 use super::digest;
 use super::edge::{Edge, End};
 use super::flow::{Flow, State};
-use super::passing::Passing;
+use super::passing::{Passed, Passing};
 use super::settle::{self, Read, Settled, Way, Write};
 
 /// How long it may sleep before it looks whether the copy is cancelled.
@@ -23,12 +23,12 @@ pub(super) fn drive(flow: &Flow<'_>, source: &Edge, target: &End) {
     drive_passing(flow, source, target, None);
 }
 
-/// The same where nobody is to see the bytes; how many of them nobody saw.
-pub(super) fn pass(flow: &Flow<'_>, source: &Edge, target: &End) -> u64 {
+/// The same where nobody is to see the bytes.
+pub(super) fn pass(flow: &Flow<'_>, source: &Edge, target: &End) -> Passed {
     let End::Edge(to) = target else { unreachable!("bytes are passed from one descriptor to another") };
     let mut passing = Passing::new(source, to);
     drive_passing(flow, source, target, Some(&mut passing));
-    passing.bytes()
+    Passed { bytes: passing.bytes(), may_be_longer: passing.went_on() }
 }
 
 fn drive_passing(flow: &Flow<'_>, source: &Edge, target: &End, mut passing: Option<&mut Passing<'_>>) {

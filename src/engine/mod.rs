@@ -35,6 +35,7 @@ pub use flow::{Finished, Flow, Follower, Hitch};
 pub use ledger::{Books, IntervalSink, Ledger};
 pub use levels::{LevelSpan, Levels};
 pub use meter::{Meter, Seen};
+pub use passing::Passed;
 pub use read_back::Origin;
 pub use settle::error_of;
 pub use simulated::{Service, Simulated, Simulator};
@@ -151,9 +152,8 @@ impl Engine {
 
     /// The same where nobody is to see the bytes, from one descriptor to another: the kernel passes them
     /// by itself where it can ([`sendfile(2)`](https://man7.org/linux/man-pages/man2/sendfile.2.html)), and
-    /// moves the target's own position. The arena has one buffer. How many bytes were passed; the others
-    /// were read and written.
-    pub fn pass_here(&self, flow: &Flow<'_>, source: &Edge, target: &End) -> u64 {
+    /// moves the target's own position. The arena has one buffer.
+    pub fn pass_here(&self, flow: &Flow<'_>, source: &Edge, target: &End) -> Passed {
         inline::pass(flow, source, target)
     }
 

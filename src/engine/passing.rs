@@ -9,7 +9,6 @@ use std::os::fd::AsFd;
 
 use nix::errno::Errno;
 use nix::sys::sendfile::sendfile64;
-use nix::sys::uio::pread;
 use nix::unistd::{Whence, lseek};
 
 use crate::flow::{Digesting, Length, Transfer};
@@ -19,7 +18,17 @@ use super::edge::Edge;
 use super::flow::{Flow, State};
 use super::settle::{self, Way};
 
-/// What was passed of one flow.
+/// What was passed of one flow that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// bytes that nobody saw; the others were read and written
+    pub bytes: u64,
+    /// the target may be a byte longer than what has completed: the source had grown, and was cut before
+    /// that could be read
+    pub may_be_longer: bool,
+}
+
+/// What was passed of one flow so far.
 pub(super) struct Passing<'a> {
     source: &'a Edge,
     target: &'a Edge,
@@ -30,6 +39,8 @@ pub(super) struct Passing<'a> {
     /// where in the stream it has ended
     to: u64,
     bytes: u64,
+    /// a byte behind the known end was passed, too
+    went_on: bool,
 }
 
 impl<'a> Passing<'a> {
@@ -37,12 +48,18 @@ impl<'a> Passing<'a> {
     pub fn new(source: &'a Edge, target: &'a Edge) -> Passing<'a> {
         let simulated = source.simulated.is_some() || target.simulated.is_some();
         assert!(!simulated, "a simulated device is asked about each operation");
-        Passing { source, target, goes_on: true, position: None, to: 0, bytes: 0 }
+        Passing { source, target, goes_on: true, position: None, to: 0, bytes: 0, went_on: false }
     }
 
     /// How many bytes went so.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Whether the target may be longer than what the pump was told of: the source had grown by then, and
+    /// may have been cut since.
+    pub fn went_on(&self) -> bool {
+        self.went_on
     }
 
     /// How many bytes of a write the target has already, from its beginning on.
@@ -55,20 +72,20 @@ impl<'a> Passing<'a> {
         let shape = state.pump.shape();
         assert!(!shape.find_zeros && shape.digesting == Digesting::Off, "nobody looks at what is passed");
         assert_eq!(shape.slots, 1, "what was passed is told before anything else is read");
-        // What was added meanwhile is read: a byte too many can't be called back from the target.
-        let most = match shape.length {
+        // Behind the length that is known everything is read.
+        let known = match shape.length {
             Length::Exact(end) | Length::Expected(end) => end.saturating_sub(transfer.offset),
             Length::Unknown => 0,
         };
-        let most = most.min(transfer.len.into()) as usize;
-        if !self.goes_on || most == 0 {
+        let known = known.min(transfer.len.into());
+        if !self.goes_on || known == 0 {
             return false;
         }
         let started = flow.now();
         for (way, edge) in [(Way::Read, self.source), (Way::Write, self.target)] {
             flow.show(way, edge, Some(transfer.offset), true);
         }
-        let passed = self.send(transfer, most);
+        let passed = self.send(transfer);
         for (way, edge) in [(Way::Read, self.source), (Way::Write, self.target)] {
             flow.show(way, edge, None, true);
         }
@@ -77,18 +94,19 @@ impl<'a> Passing<'a> {
             return false;
         };
         let now = flow.now();
-        flow.ledger().record_at(Kind::Write, started, now, passed as u64);
-        self.to = transfer.offset + passed as u64;
-        self.bytes += passed as u64;
-        // More was asked for, to see whether the source goes on.
-        let looks_on = passed == most && most < transfer.len as usize && self.goes_on_at(transfer, most);
-        let read = passed as u32 + u32::from(looks_on);
-        settle::settle(flow, state, self.source, Way::Read, transfer, Ok(read), now);
+        // A byte more was asked for where that tells whether the source goes on. If it does, that byte is
+        // read and written again with what follows it.
+        let of_block = (passed as u64).min(known);
+        self.went_on |= passed as u64 > known;
+        flow.ledger().record_at(Kind::Write, started, now, of_block);
+        self.to = transfer.offset + of_block;
+        self.bytes += of_block;
+        settle::settle(flow, state, self.source, Way::Read, transfer, Ok(passed as u32), now);
         true
     }
 
-    /// sendfile(2) of up to `most` bytes.
-    fn send(&mut self, transfer: Transfer, most: usize) -> Result<usize, Errno> {
+    /// sendfile(2) of a transfer, or of its beginning.
+    fn send(&mut self, transfer: Transfer) -> Result<usize, Errno> {
         let (from, to) = (self.source.fd(transfer), self.target.fd(transfer));
         let offsets = self.source.offset(transfer).zip(self.target.offset(transfer));
         let (source_at, target_at) = offsets.ok_or(Errno::ESPIPE)?;
@@ -97,14 +115,8 @@ impl<'a> Passing<'a> {
         }
         self.position = None;
         let mut at = source_at as i64;
-        let sent = sendfile64(to.as_fd(), from.as_fd(), Some(&mut at), most)?;
+        let sent = sendfile64(to.as_fd(), from.as_fd(), Some(&mut at), transfer.len as usize)?;
         self.position = Some(target_at + sent as u64);
         Ok(sent)
-    }
-
-    /// Whether there is anything behind `len` bytes of a transfer, or it can't be told.
-    fn goes_on_at(&self, transfer: Transfer, len: usize) -> bool {
-        let at = self.source.offset(transfer).map_or(0, |offset| offset + len as u64);
-        !matches!(pread(self.source.fd(transfer), &mut [0], at as i64), Ok(0))
     }
 }
