@@ -14,7 +14,8 @@
 #   --only LIST         comma-separated names of contestants (default: all that are installed)
 #   --rivals-path DIR   look for the rivals here before PATH
 #   --list              print the names of the cells, and measure nothing
-#   --json FILE         the results for programs, every run included
+#   --json FILE         the results for programs, every run included; of a run in pieces, each with some of the cells,
+#                       scripts/measure.py tree-summary FILE... makes one table
 #   --help
 #
 # It needs root. Other data, one large file, is what scripts/compare.sh copies.

@@ -11,12 +11,14 @@ and compare-trees.sh.
     measure.py tree-table STATE CELL                one cell of compare-trees.sh as Markdown
     measure.py memory STATE                         its memory section as Markdown
     measure.py tree-json STATE                      everything of it as JSON
+    measure.py tree-summary JSON...                 two short tables of all cells in such files, for runs in pieces
 
 STATE is a directory of tab-separated files that compare.sh writes: facts, contestants, runs, throttled; or
 compare-trees.sh: facts, contestants, trees, runs, memory.
 """
 
 import ctypes
+import itertools
 import json
 import mmap
 import os
@@ -304,6 +306,38 @@ def tree_json(arguments):
     print(json.dumps(report, indent=1))
 
 
+TREE_NAMES = {
+    "tree-small": "5,000 small",
+    "tree-mixed": "3,000 mixed",
+    "empty-50k": "50,000 empty",
+    "large-64": "64 of 8 MiB",
+}
+
+
+def tree_summary(paths):
+    """Medians in seconds; of a cell that is there several times the last is told."""
+    reports = [json.loads(Path(path).read_text()) for path in paths]
+    cells = [cell for report in reports for cell in report["cells"]]
+    for keeps, command in (("all", "copy -a"), ("mode", "copy -r")):
+        by_key = {(c["tree"], c["until"], c["source"]): c for c in cells if c["keeps"] == keeps and c["until"] != "each"}
+        names = list(dict.fromkeys(r["name"] for cell in by_key.values() for r in cell["results"]))
+        print(f"| `{command}`, seconds | {' | '.join(names)} | to the best |")
+        print("|---|" + "---:|" * (len(names) + 1))
+        for tree, title in TREE_NAMES.items():
+            for until, source in itertools.product(("prompt", "durable"), ("cached", "cold")):
+                cell = by_key.get((tree, until, source))
+                if cell is None:
+                    continue
+                results = {result["name"]: result for result in cell["results"]}
+                walls = [results.get(name, {}).get("median_wall_s") for name in names]
+                ratio = results.get("highwater", {}).get("ratio_to_best_other")
+                shown = ["-" if wall is None else f"{wall:.3f}" for wall in walls]
+                shown.append("-" if ratio is None else f"{ratio:.2f}")
+                until = {"prompt": "to the prompt", "durable": "durable"}[until]
+                print(f"| {title}, {source}, {until} | {' | '.join(shown)} |")
+        print()
+
+
 COMMANDS = {
     "run": run,
     "children": children,
@@ -314,6 +348,7 @@ COMMANDS = {
     "tree-table": tree_table,
     "memory": memory,
     "tree-json": tree_json,
+    "tree-summary": tree_summary,
 }
 
 if __name__ == "__main__":
