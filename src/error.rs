@@ -242,6 +242,13 @@ pub enum Cause {
         /// what there is, in bytes
         length: u64,
     },
+    /// More is wanted of a file than one can hold there.
+    BeyondFile {
+        /// what is wanted, in bytes
+        wanted: u64,
+        /// the longest that a file may be there, in bytes
+        longest: u64,
+    },
     /// A file that can't be replaced as a whole, as its other names would keep the old content.
     SeveralNames {
         /// how many it has
@@ -443,6 +450,9 @@ impl fmt::Display for Cause {
             Cause::Unchecked => write!(out, "what it holds can't be told"),
             Cause::NoGround => write!(out, "is no file, directory or block device"),
             Cause::Beyond { wanted, length } => write!(out, "has {length} bytes, not {wanted}"),
+            Cause::BeyondFile { wanted, longest } => {
+                write!(out, "a file there can have {longest} bytes, not {wanted}")
+            }
             Cause::SeveralNames { names } => {
                 write!(out, "has {names} names, of which the others would keep the old content")
             }

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::sys::resource::Resource;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use support::command::quoted;
@@ -265,4 +266,119 @@ fn what_was_synced_before_it_was_stopped_or_killed_can_be_checked() {
             assert_eq!(number(&report, "check.unsynced"), blocks - good);
         }
     }
+}
+
+/// What smartctl 7.3 says of a SATA disk by `--json --info --health --attributes`, at so many degrees, with so many
+/// reallocated sectors; shortened in its tables.
+fn smartctl_says(celsius: u64, reallocated: u64) -> String {
+    format!(
+        r#"{{"json_format_version":[1,0],
+"smartctl":{{"version":[7,3],"svn_revision":"5338","argv":["smartctl","--json"],"exit_status":0}},
+"device":{{"name":"/dev/sda","info_name":"/dev/sda [SAT]","type":"sat","protocol":"ATA"}},
+"model_name":"WDC WD40EFRX-68N32N0","user_capacity":{{"blocks":7814037168,"bytes":4000787030016}},
+"smart_status":{{"passed":true}},
+"ata_smart_attributes":{{"revision":16,"table":[
+{{"id":1,"name":"Raw_Read_Error_Rate","value":200,"worst":200,"thresh":51,"raw":{{"value":0,"string":"0"}}}},
+{{"id":5,"name":"Reallocated_Sector_Ct","value":200,"worst":200,"thresh":140,"raw":{{"value":{reallocated},"string":"{reallocated}"}}}},
+{{"id":197,"name":"Current_Pending_Sector","value":200,"worst":200,"thresh":0,"raw":{{"value":0,"string":"0"}}}}]}},
+"power_on_time":{{"hours":26504}},"temperature":{{"current":{celsius}}}}}
+"#
+    )
+}
+
+/// A program called smartctl that notes what it is asked, and answers by `script`.
+fn put_smartctl(dir: &Scratch, script: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::create_dir_all(dir.path("bin")).unwrap();
+    let path = dir.path("bin/smartctl");
+    fs::write(&path, format!("#!/bin/sh\ncd {}\necho \"$*\" >>asked\n{script}\n", dir.dir().display()))
+        .unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn temperature_and_smart_are_told_before_and_after_where_smartctl_is_there() {
+    need!(needs::loop_devices());
+    let (device, dir) = (LoopDevice::new(8 * MIB), Scratch::new());
+    let args = ["--destroy-data", "--json", "report.json", "--state", "state"];
+    let lean = |path: &str| {
+        let lean = Highwater::stress().args(args).arg(device.path()).current_dir(dir.dir()).env("PATH", path);
+        let outcome = lean.run();
+        outcome.assert_ok();
+        let report: Value = serde_json::from_slice(&fs::read(dir.path("report.json")).unwrap()).unwrap();
+        (String::from_utf8(outcome.stdout).unwrap(), report)
+    };
+    let path = format!("{}:/usr/bin:/bin:/usr/sbin:/sbin", dir.path("bin").display());
+    fs::write(dir.path("before"), smartctl_says(31, 8)).unwrap();
+    fs::write(dir.path("after"), smartctl_says(44, 9)).unwrap();
+    put_smartctl(&dir, "if [ -e been ]; then cat after; else cat before; touch been; fi");
+    let (text, report) = lean(&path);
+    let line = "31 °C before, 44 °C after; SMART passed; Reallocated_Sector_Ct 8 -> 9";
+    assert!(text.lines().any(|told| told.starts_with("health") && told.ends_with(line)), "{text}");
+    let health = |celsius, reallocated| {
+        serde_json::json!({"temperature_celsius": celsius, "passed": true,
+            "troubles": {"Reallocated_Sector_Ct": reallocated}})
+    };
+    assert_eq!(at(&report, "stress.health_before"), &health(31, 8));
+    assert_eq!(at(&report, "stress.health_after"), &health(44, 9));
+    let asked = format!("--json --info --health --attributes {}\n", device.path().display());
+    assert_eq!(fs::read_to_string(dir.path("asked")).unwrap(), asked.repeat(2));
+
+    // A device that it knows nothing of: exit status 1, and this.
+    let unknown = r#"{"json_format_version":[1,0],"smartctl":{"version":[7,3],"messages":[{"string":"/dev/loop0: Unable to
+detect device type","severity":"error"}],"exit_status":1}}"#;
+    put_smartctl(&dir, &format!("echo '{}'; exit 1", unknown.replace('\n', " ")));
+    let (text, report) = lean(&path);
+    assert!(text.contains("health        unknown: the device has none that smartctl can read\n"), "{text}");
+    assert_eq!(at(&report, "stress.health_before"), &Value::Null);
+    put_smartctl(&dir, "kill -9 $$");
+    assert!(lean(&path).0.contains("health        unknown: the device has none that smartctl can read\n"));
+    if !["/usr/sbin/smartctl", "/sbin/smartctl"].iter().any(|path| Path::new(path).exists()) {
+        let (text, _) = lean("/usr/bin:/bin:/usr/sbin:/sbin");
+        assert!(
+            text.contains("health        unknown: smartctl (smartmontools) is not installed\n"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn without_a_size_most_of_what_is_free_is_used_and_a_reserve_stays() {
+    need_fs!(Fs::Ext4);
+    // Half of little, all but 64 MiB of more.
+    for (disk, reserve) in [(48 * MIB, None), (192 * MIB, Some(64 * MIB))] {
+        let disk = LoopDisk::new(Fs::Ext4, disk);
+        let free = nix::sys::statvfs::statvfs(&disk.dir()).unwrap();
+        let free = free.blocks_available() * free.fragment_size();
+        let report = stress("auto").arg(disk.dir()).run().assert_silent().json();
+        let (size, wanted) = (number(&report, "stress.size_bytes"), free - reserve.unwrap_or(free / 2));
+        // The name of the file takes a block of its own at most.
+        assert!(size.abs_diff(wanted) <= 2 * BLOCK, "{size} of {free}");
+        assert_all_good(&report, size);
+        assert_eq!(names(&disk.dir()), ["lost+found"]);
+    }
+}
+
+#[test]
+fn where_a_file_ends_before_the_disk_does_a_larger_one_is_refused_and_none_asked_for_is_as_long_as_can_be() {
+    need!(needs::loop_devices());
+    // ext2 with blocks of 1 KiB has files of 16 GiB at most, as FAT has some of 4 GiB.
+    let device = LoopDevice::new(20 << 30);
+    support::disk::system("mkfs.ext2", &["-Fq", "-b", "1024", "-N", "64", device.path().to_str().unwrap()]);
+    let mount = support::disk::Mount::new(&["-t", "ext2", device.path().to_str().unwrap()]);
+    let refused = Highwater::stress().args(["--size", "17G"]).arg(mount.dir()).run();
+    refused.assert_usage(&["can have no more than 17247252480 bytes", "18253611008", "--destroy-data"]);
+    assert_eq!(names(&mount.dir()), ["lost+found"]);
+    let dir = Scratch::new();
+    let lean = || {
+        Highwater::stress().args(["--json", "-"]).limit(Resource::RLIMIT_FSIZE, 8 * MIB + 1).arg(dir.dir())
+    };
+    lean().args(["--size", "9M"]).run().assert_usage(&["can have no more than 8388609 bytes", "9437184"]);
+    let outcome = lean().run();
+    outcome.assert_ok();
+    let report = outcome.json();
+    assert_all_good(&report, 8 * MIB);
+    assert!(outcome.stderr.contains("no more than 8 MiB are used"), "{}", outcome.stderr);
+    assert!(text(&report, "notes.0").contains("no more than 8 MiB are used"), "{report}");
+    assert_eq!(names(&dir.dir()), Vec::<std::ffi::OsString>::new());
 }

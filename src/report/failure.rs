@@ -61,9 +61,9 @@ pub struct Stall {
     pub path_bytes: Option<String>,
     /// where, in bytes from the start of the file, of reads and writes
     pub offset: Option<u64>,
-    /// since the run began, in seconds, to a tenth
+    /// since the run began, in seconds; as exact as the watch looks: a fiftieth of its limit, at most a tenth
     pub start_s: f64,
-    /// how long it took, in seconds, to a tenth
+    /// how long it took, in seconds, likewise
     pub length_s: f64,
 }
 

@@ -72,6 +72,8 @@ pub enum Event {
     Failed(Error),
     /// of the engine's set-up
     Noted(engine::Note),
+    /// more is free than the file that is made can hold, which is so many bytes long
+    Longest(u64),
     /// a round has begun: which
     Round(u64),
     /// all is written and synced, and is now read back
@@ -87,6 +89,8 @@ pub struct Report {
     pub target: PathBuf,
     /// bytes of it that were used
     pub size_bytes: u64,
+    /// more was free than the file could hold
+    pub is_longest: bool,
     /// bytes that were written, over all rounds
     pub written_bytes: u64,
     /// rounds that were begun

@@ -77,6 +77,10 @@ fn lean(job: &Job, watch: Watch<'_>, report: &mut Report) -> Result<(), Error> {
     let target = Target::open(job, pattern.run)?;
     report.target.clone_from(&target.path);
     report.size_bytes = target.size;
+    report.is_longest = target.is_longest;
+    if target.is_longest {
+        (watch.hears)(&Event::Longest(target.size));
+    }
     let keeper = first_state(job, &target, pattern, &state_path);
     let mut keeper = match keeper {
         Ok(keeper) => keeper,

@@ -36,6 +36,8 @@ pub(super) struct Target {
     pub size: u64,
     /// it was not there before
     pub is_made: bool,
+    /// more is free there than a file can hold
+    pub is_longest: bool,
     /// a device that does not exist stands before it
     simulated: Option<Arc<Simulated>>,
 }
@@ -67,6 +69,7 @@ impl Target {
                     path,
                     size,
                     is_made: false,
+                    is_longest: false,
                     simulated: simulated(job),
                 })
             }
@@ -100,6 +103,7 @@ impl Target {
             path,
             size: needed,
             is_made: false,
+            is_longest: false,
             simulated: simulated(job),
         })
     }
@@ -108,44 +112,46 @@ impl Target {
         let directory =
             path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let failed = |errno: Errno| Error::new(Op::MakeScratch, directory, Cause::Errno(errno as i32));
+        let sized = |errno| Error { length: job.size_bytes, ..failed(errno) };
         let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR;
         let file = sys::at::open(sys::at::WORKING_DIRECTORY, path.as_os_str(), flags, 0o600);
         let file = file.map_err(failed)?;
-        let allocated = Target::allocate(&file, job)
-            .and_then(|size| sync_directory(directory).map(|()| size))
-            .and_then(|size| Ok((size, sys::stat::of(file.as_fd())?)));
-        match allocated {
-            Ok((size, stat)) => Ok(Target {
+        let allocate = || {
+            let free = sys::space::free_bytes(file.as_fd()).map_err(sized)?;
+            let longest = sys::space::longest(file.as_fd()).map_err(sized)?;
+            let wanted = job.size_bytes.or(free.map(most_of)).ok_or_else(|| sized(Errno::ENOSPC))?;
+            // Where nothing is counted it shows while it is written.
+            if free.is_some_and(|free| wanted > free) {
+                return Err(sized(Errno::ENOSPC));
+            }
+            if job.size_bytes.is_some() && wanted > longest {
+                return Err(Error::new(Op::MakeScratch, directory, Cause::BeyondFile { wanted, longest }));
+            }
+            let size = whole_blocks(wanted.min(longest));
+            if size == 0 {
+                return Err(sized(Errno::ENOSPC));
+            }
+            allocate(&file, size).map_err(sized)?;
+            sync_directory(directory).map_err(sized)?;
+            let stat = sys::stat::of(file.as_fd()).map_err(sized)?;
+            Ok((size, wanted > longest, stat))
+        };
+        match allocate() {
+            Ok((size, is_longest, stat)) => Ok(Target {
                 file: Arc::new(file),
                 stat,
                 path: path.into(),
                 size,
                 is_made: true,
+                is_longest,
                 simulated: simulated(job),
             }),
-            Err(errno) => {
+            Err(error) => {
                 // Nothing was written to it; what can't be removed says nothing more.
                 let _ = sys::at::remove_file(sys::at::WORKING_DIRECTORY, path.as_os_str());
-                let error = failed(errno);
-                Err(job.size_bytes.map_or(error.clone(), |bytes| error.over(bytes)))
+                Err(error)
             }
         }
-    }
-
-    fn allocate(file: &OwnedFd, job: &Job) -> Result<u64, Errno> {
-        let free = sys::space::free_bytes(file.as_fd())?;
-        let most = |free: u64| free - (free / RESERVE_PART).max(RESERVE_BYTES).min(free / 2);
-        // Where nothing is counted it shows while it is written.
-        let size = job.size_bytes.or(free.map(most)).ok_or(Errno::ENOSPC).map(whole_blocks)?;
-        if size == 0 || free.is_some_and(|free| size > free) {
-            return Err(Errno::ENOSPC);
-        }
-        match sys::space::preallocate(file.as_fd(), 0, size) {
-            Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {}
-            Err(errno) => return Err(errno),
-        }
-        sys::space::set_size(file.as_fd(), size)?;
-        Ok(size)
     }
 
     /// An edge to write it by, and how.
@@ -193,6 +199,20 @@ impl Target {
         sys::at::remove_file(sys::at::WORKING_DIRECTORY, self.path.as_os_str())
             .map_err(|errno| Error::new(Op::Remove, &self.path, Cause::Errno(errno as i32)))
     }
+}
+
+/// What of so many free bytes is used where nobody says.
+fn most_of(free: u64) -> u64 {
+    free - (free / RESERVE_PART).max(RESERVE_BYTES).min(free / 2)
+}
+
+/// Gives a new file its size, with space for all of it where the file system can.
+fn allocate(file: &OwnedFd, size: u64) -> Result<(), Errno> {
+    match sys::space::preallocate(file.as_fd(), 0, size) {
+        Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {}
+        Err(errno) => return Err(errno),
+    }
+    sys::space::set_size(file.as_fd(), size)
 }
 
 /// So that the name of what was made outlasts a crash. EINVAL says that this file system has nothing to do

@@ -1,11 +1,12 @@
-//! A file's space and size: fallocate(2), ftruncate(2), statfs(2).
+//! A file's space and size, and how long it may be: fallocate(2), ftruncate(2), statfs(2), lseek(2).
 
 use std::os::fd::BorrowedFd;
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
+use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::statfs::{FsType, fstatfs};
-use nix::unistd::ftruncate;
+use nix::unistd::{Whence, ftruncate, lseek};
 
 /// Allocates space for `len` bytes at `offset` and leaves the size alone. EOPNOTSUPP where the
 /// file system can't; never written out by hand as posix_fallocate does.
@@ -28,6 +29,22 @@ pub fn set_size(fd: BorrowedFd<'_>, size: u64) -> Result<(), Errno> {
             result => return result,
         }
     }
+}
+
+/// The longest that the file may ever be, by what its file system can address and by RLIMIT_FSIZE. Nothing of it
+/// is changed but its position: lseek(2) goes as far and says EINVAL behind that.
+pub fn longest(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
+    let (mut reached, mut beyond) = (0, i64::MAX as u64);
+    while reached + 1 < beyond {
+        let middle = reached + (beyond - reached) / 2;
+        match lseek(fd, middle as i64, Whence::SeekSet) {
+            Ok(_) => reached = middle,
+            Err(Errno::EINVAL) => beyond = middle,
+            Err(errno) => return Err(errno),
+        }
+    }
+    let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE)?;
+    Ok(reached.min(limit))
 }
 
 fn signed(bytes: u64) -> Result<i64, Errno> {

@@ -113,6 +113,9 @@ pub fn error(error: &Error, program: Program) -> String {
         Cause::Beyond { wanted, length } => {
             format!("{path} has {length} bytes, fewer than the {wanted} that are wanted of it")
         }
+        Cause::BeyondFile { wanted, longest } => format!(
+            "a file in {path} can have no more than {longest} bytes, and {wanted} are wanted; {WHOLE_DEVICE}"
+        ),
         Cause::Map(fault) => map(fault, &path, &other),
         Cause::State(fault) => state(fault, &path, &other),
         Cause::JournalNeeded => format!(
@@ -284,6 +287,18 @@ pub fn advice(error: &Error) -> Option<&'static str> {
         libc::EIO => Some("the target's device can't be trusted; see dmesg"),
         _ => None,
     }
+}
+
+/// Where a file ends before what is free does: FAT's end at 4 GiB.
+const WHOLE_DEVICE: &str = "only the device itself, with --destroy-data, can be written to as a whole";
+
+/// A file there can't be longer than that, and so not all that is free is used.
+pub fn longest(target: &Path, bytes: u64) -> String {
+    let path = quote(target);
+    format!(
+        "no more than {} are used: {path} has room for more, but a file there can be no longer; {WHOLE_DEVICE}",
+        format_bytes(bytes)
+    )
 }
 
 /// What became of an incomplete copy: `3 MiB of 512 MiB were written; 'b' holds the first 3145728

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use highwater::engine::{Meter, News, Origin};
 use highwater::error::{Cause, StateFault};
-use highwater::stress::{Event, Report, Watch, stress as carry_out};
+use highwater::stress::{Event, Job, Report, Watch, stress as carry_out};
 use highwater::sys::cancel::Cancel;
 use highwater::sys::signals;
 
@@ -62,7 +62,7 @@ pub fn stress(typed: &Stress) -> ExitCode {
     let monitor =
         Monitor::start(&meter, display.clone(), tell, typed.output.stall_limit.unwrap_or(STALL_LIMIT));
     let hears = |event: &Event| {
-        if let Some(message) = heard(event, quiet) {
+        if let Some(message) = heard(event, &job, quiet) {
             display.aside(|| say(&message));
         }
     };
@@ -86,7 +86,7 @@ pub fn stress(typed: &Stress) -> ExitCode {
 }
 
 /// What is said of what happens.
-fn heard(event: &Event, quiet: bool) -> Option<String> {
+fn heard(event: &Event, job: &Job, quiet: bool) -> Option<String> {
     match event {
         Event::Failed(error) => {
             let advice = words::advice(error).map(|advice| format!(" ({advice})")).unwrap_or_default();
@@ -94,6 +94,7 @@ fn heard(event: &Event, quiet: bool) -> Option<String> {
         }
         _ if quiet => None,
         Event::Noted(note) => Some(words::note(*note)),
+        Event::Longest(bytes) => Some(words::longest(&job.target, *bytes)),
         Event::ReadsBack(Origin::Cache) => Some(
             "what was written can't be read past the page cache here: what follows says nothing of the device"
                 .into(),
@@ -111,7 +112,13 @@ fn status(report: &Report) -> u8 {
     }
     // What only a look at the target could tell.
     let is_usage = |cause: &Cause| {
-        matches!(cause, Cause::WouldDestroy | Cause::Beyond { .. } | Cause::State(StateFault::Needed))
+        matches!(
+            cause,
+            Cause::WouldDestroy
+                | Cause::Beyond { .. }
+                | Cause::BeyondFile { .. }
+                | Cause::State(StateFault::Needed)
+        )
     };
     match report {
         _ if report.is_wrong() => WRONG,

@@ -9,6 +9,7 @@ use highwater::sys::process;
 
 use crate::monitor::Watched;
 use crate::summary::about;
+use crate::words;
 
 /// The run of which `report` tells, what was seen of it meanwhile, and how it went interval by interval.
 pub fn summary(report: &Report, job: &Job, watched: &Watched, timeline: &Timeline) -> Run {
@@ -68,7 +69,11 @@ pub fn summary(report: &Report, job: &Job, watched: &Watched, timeline: &Timelin
         }),
         check: report.findings.as_ref().map(check),
         stress: Some(stress(report, &watched.levels)),
-        notes: vec![],
+        notes: report
+            .is_longest
+            .then(|| words::longest(&job.target, report.size_bytes))
+            .into_iter()
+            .collect(),
     }
 }
 
