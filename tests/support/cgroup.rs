@@ -67,6 +67,11 @@ impl Throttle {
         self.group.set("blkio.throttle.write_bps_device", &format!("{} {bytes_per_s}", self.device));
     }
 
+    /// So many write operations a second, from now on, besides. 0 lifts the bound.
+    pub fn set_operations(&self, per_s: u64) {
+        self.group.set("blkio.throttle.write_iops_device", &format!("{} {per_s}", self.device));
+    }
+
     /// The group to join.
     pub fn group(&self) -> &Cgroup {
         &self.group
@@ -89,6 +94,16 @@ impl MemoryCgroup {
     /// The most bytes that were ever charged.
     pub fn max_usage(&self) -> u64 {
         self.group.number("memory.max_usage_in_bytes")
+    }
+
+    /// Bytes of the group's page cache that are not on their device yet.
+    pub fn dirty_bytes(&self) -> u64 {
+        let stat = fs::read_to_string(self.group.path.join("memory.stat")).unwrap();
+        let field = |name: &str| -> u64 {
+            let value = stat.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            value.trim().parse().unwrap()
+        };
+        field("dirty ") + field("writeback ")
     }
 
     /// Asserts that the bound was never met.
