@@ -215,6 +215,12 @@ fn completions_and_manual_pages_know_the_options() {
     assert!(page(&[]).contains(".TH highwater 1"));
     let copy = page(&["copy"]);
     assert!(copy.contains(".TH highwater-copy 1") && copy.contains("\\-\\-attributes\\-only"), "{copy}");
+    for job in ["copy", "bench", "stress", "report", "compare"] {
+        let page = page(&[job]);
+        let [.., examples, status] = page.split("\n.SH ").collect::<Vec<_>>()[..] else { panic!("{page}") };
+        assert!(examples.starts_with(&format!("EXAMPLES\n.nf\n  highwater {job} ")), "{page}");
+        assert!(status.starts_with("\"EXIT STATUS\"\n0 "), "{page}");
+    }
     let outcome = Highwater::binary(command::BINARY).args(["man", "nothing"]).run();
     outcome.assert_usage(&["nothing"]);
 }

@@ -57,23 +57,36 @@ fn page(job: Option<&str>) -> io::Result<Option<String>> {
     let command = match job {
         None => whole,
         Some(job) => match whole.find_subcommand(job) {
-            Some(command) => command.clone().after_help(None::<&str>),
+            Some(command) => command.clone(),
             None => return Ok(None),
         },
     };
+    let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let source = version(Program::Highwater);
     let mut page = vec![];
-    Man::new(command).source(source.trim_end()).render(&mut page)?;
-    if job == Some("copy") {
-        use args::copy::{EXAMPLES, EXIT_STATUS, NOTES};
-        writeln!(page, ".SH NOTES\n{}", roff(NOTES))?;
-        writeln!(page, ".SH EXAMPLES\n.nf\n{}\n.fi", roff(EXAMPLES))?;
-        writeln!(page, ".SH \"EXIT STATUS\"\n{}", roff(EXIT_STATUS))?;
-    }
+    Man::new(command.after_help(None::<&str>)).source(source.trim_end()).render(&mut page)?;
+    write_after(&mut page, &after)?;
     Ok(Some(String::from_utf8_lossy(&page).into_owned()))
+}
+
+/// Writes what stands below the options in a job's help, with the headings that manual pages have.
+fn write_after(page: &mut Vec<u8>, text: &str) -> io::Result<()> {
+    let (text, status) = text.split_once("\n\nExit status: ").unwrap_or((text, ""));
+    let (notes, examples) = text.split_once("Examples:\n").unwrap_or((text, ""));
+    if !notes.is_empty() {
+        writeln!(page, ".SH NOTES\n{}", roff(notes.trim_end()).replace("\n\n", "\n.PP\n"))?;
+    }
+    if !examples.is_empty() {
+        writeln!(page, ".SH EXAMPLES\n.nf\n{}\n.fi", roff(examples))?;
+    }
+    if !status.is_empty() {
+        writeln!(page, ".SH \"EXIT STATUS\"\n{}", roff(status))?;
+    }
+    Ok(())
 }
 
 /// Text without a full stop or a quote at the start of a line, as roff reads it.
 fn roff(text: &str) -> String {
-    text.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq")
+    let text = text.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq");
+    text.replace("\n.", "\n\\&.")
 }

@@ -133,7 +133,7 @@ where such backups exist, else simple); VERSION_CONTROL and SIMPLE_BACKUP_SUFFIX
 Long options, and words like always, may be abbreviated.";
 
 /// One for each job, and more.
-pub const EXAMPLES: &str =
+const EXAMPLES: &str =
     "  highwater copy -a /srv/data /mnt/backup/         a tree with all that belongs to it, durable once
                                                    the prompt is back
   highwater copy -a --update=changed --delete -T /srv/data /mnt/mirror
@@ -150,7 +150,7 @@ pub const EXAMPLES: &str =
                                                    how long each read and write took, as a page";
 
 /// With which status it leaves.
-pub const EXIT_STATUS: &str =
+const EXIT_STATUS: &str =
     "0 done; 1 failed, and the message says where; 2 bad usage; 3 a copy is not what was
 written to it (--verify); 128 + n stopped by signal n.";
 
