@@ -167,6 +167,12 @@ pub enum Cause {
         /// the length at the start, in bytes
         expected: u64,
     },
+    /// The target that is measured ended before the length it had at the beginning: it was truncated
+    /// meanwhile.
+    TargetShrank {
+        /// the length at the beginning, in bytes
+        expected: u64,
+    },
     /// Source and target are the same file or device.
     SameFile,
     /// The source does not fit onto the device.
@@ -414,6 +420,7 @@ impl fmt::Display for Cause {
             Cause::Errno(errno) => write!(out, "{}", strerror(errno)),
             Cause::WriteZero => write!(out, "a write took no byte"),
             Cause::SourceShrank { expected } => write!(out, "source ended before its {expected} bytes"),
+            Cause::TargetShrank { expected } => write!(out, "target ended before its {expected} bytes"),
             Cause::SameFile => write!(out, "source and target are the same file"),
             Cause::TooLarge { source, target } => {
                 write!(out, "source of {source} bytes does not fit into {target} bytes")

@@ -17,9 +17,11 @@ pub fn error(error: &Error, program: Program) -> String {
     let other = quote(error.other.as_deref().unwrap_or(Path::new("-")));
     match error.cause {
         Cause::Errno(_) | Cause::WriteZero => operation(error, &path, &other, program),
-        Cause::SourceShrank { expected } => {
+        Cause::SourceShrank { expected } | Cause::TargetShrank { expected } => {
             let place = place(error, Program::Highwater);
-            format!("{path} ended{place}, before its {expected} bytes: it was truncated while being copied")
+            let is_source = matches!(error.cause, Cause::SourceShrank { .. });
+            let doing = if is_source { "copied" } else { "measured" };
+            format!("{path} ended{place}, before its {expected} bytes: it was truncated while being {doing}")
         }
         Cause::SameFile => format!("{other} and {path} are the same file"),
         Cause::TooLarge { source, target } => {

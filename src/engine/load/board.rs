@@ -148,7 +148,7 @@ impl Board {
             (Ok(_), Action::Sync) => Ok(0),
             (Ok(0), Action::Write) => Err(Cause::WriteZero),
             (Ok(0), Action::Read) => {
-                Err(Cause::SourceShrank { expected: self.plan.blocks * u64::from(self.plan.block_bytes) })
+                Err(Cause::TargetShrank { expected: self.plan.blocks * u64::from(self.plan.block_bytes) })
             }
             (Ok(moved), _) => Ok(moved),
             (Err(errno), _) => Err(Cause::Errno(errno)),
