@@ -51,6 +51,70 @@ fn what_cannot_be_meant_is_refused_before_anything_is_touched() {
 }
 
 #[test]
+fn outputs_go_to_different_places_and_never_over_the_target() {
+    let scratch = Scratch::new();
+    fs::write(scratch.path("target"), vec![b'x'; MIB as usize]).unwrap();
+    fs::write(scratch.path("old"), "old").unwrap();
+    fs::hard_link(scratch.path("old"), scratch.path("again")).unwrap();
+    for (outputs, words) in [
+        (["--json", "new", "--csv", "./new"], "--json and --csv can't both go to './new'"),
+        (["--hlog", "old", "--html", "again"], "--hlog and --html can't both go to 'again'"),
+        (["--hgrm", "free", "--metrics", "target"], "--metrics would write over 'target'"),
+    ] {
+        let command = quick().args(outputs).arg("target").current_dir(scratch.dir());
+        command.run().assert_usage(&[words]);
+    }
+    let copy = Highwater::copy().args(["--json", "target", "target", "copy"]).current_dir(scratch.dir());
+    copy.run().assert_usage(&["--json would write over 'target'"]);
+    assert_eq!(support::names(&scratch.dir()), ["again", "old", "target"]);
+    assert_eq!(fs::read(scratch.path("old")).unwrap(), b"old");
+    assert_eq!(fs::metadata(scratch.path("target")).unwrap().len(), MIB);
+    let nowhere = quick().args(["--json", "/dev/null", "--csv", "/dev/null"]).arg(scratch.dir());
+    nowhere.run().assert_ok();
+}
+
+#[test]
+fn an_output_that_cannot_be_written_on_is_told_and_the_run_goes_on() {
+    need_root!();
+    let (scratch, disk) = (Scratch::new(), Tmpfs::new(64 << 10));
+    let path = |name: &str| disk.dir().join(name);
+    let mut command = Highwater::bench().args(["--for", "2s", "--interval", "10ms", "--size", "8M", "-q"]);
+    for output in ["hlog", "csv", "metrics"] {
+        command = command.arg(format!("--{output}")).arg(path(output));
+    }
+    let outcome = command.args(["--json", "-"]).arg(scratch.dir()).run();
+    let full = |output: &str, end: &str| {
+        format!("cannot write '{}': No space left on device{end}", path(output).display())
+    };
+    let early = "; it ends early";
+    outcome.assert_failed(&[&full("hlog", early), &full("csv", early), &full("metrics", "")]);
+    let report = outcome.json();
+    assert_eq!(text(&report, "outcome"), "ok");
+    assert!(at(&report, "intervals").as_array().unwrap().len() >= 100, "{report}");
+}
+
+#[test]
+fn a_file_truncated_under_a_run_ends_it_and_is_told_so() {
+    let scratch = Scratch::new();
+    let file = scratch.path("target");
+    for engine in engines() {
+        fs::write(&file, vec![b'x'; MIB as usize]).unwrap();
+        let args = ["--json", "-", "-q", "--for", "30s", "--rate", "500", "--engine", engine];
+        let mut running = Highwater::bench().args(args).arg(&file).start();
+        running.wait_until_it_handles(nix::sys::signal::Signal::SIGINT);
+        std::thread::sleep(Duration::from_millis(300));
+        fs::File::options().write(true).open(&file).unwrap().set_len(0).unwrap();
+        let outcome = running.wait();
+        let words = ["ended at byte ", ", before its 1048576 bytes: it was truncated while being measured"];
+        outcome.assert_failed(&words);
+        let report = outcome.json();
+        assert_eq!(text(&report, "outcome"), "failed");
+        assert!(number(&report, "latency.read.count") > 0, "{report}");
+        assert!(at(&report, "elapsed_s").as_f64().unwrap() < 20.0, "{report}");
+    }
+}
+
+#[test]
 fn no_room_for_the_scratch_file_is_told_with_its_size() {
     need_root!();
     let disk = Tmpfs::new(16 * MIB);

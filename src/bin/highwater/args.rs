@@ -61,7 +61,7 @@ pub enum Command {
     /// Print this command's manual page
     #[command(display_order = 1)]
     Man {
-        /// That of a job: copy, bench, stress
+        /// That of a job: copy, bench, stress, report, compare
         job: Option<String>,
     },
 }
@@ -190,8 +190,16 @@ impl OutputOptions {
 
     /// The options whose file is standard output.
     pub fn on_standard_output(&self) -> impl Iterator<Item = &'static str> {
-        let is_standard = |file: &Option<PathBuf>| file.as_deref() == Some(Path::new("-"));
-        self.files().into_iter().filter_map(move |(option, file)| is_standard(file).then_some(option))
+        self.typed_files().filter(|(_, file)| *file == Path::new("-")).map(|(option, _)| option)
+    }
+
+    /// The other options that name a file, and the file.
+    pub fn on_files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        self.typed_files().filter(|(_, file)| *file != Path::new("-"))
+    }
+
+    fn typed_files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        self.files().into_iter().filter_map(|(option, file)| Some((option, file.as_deref()?)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod backup;
 mod files;
+pub mod outputs;
 pub mod simulate;
 
 use std::ffi::{OsStr, OsString};
@@ -13,7 +14,7 @@ use highwater::flow::MarksError;
 use highwater::units::format_bytes;
 
 use crate::args::copy::Copy;
-use crate::args::{self, EngineOptions, OutputOptions, When};
+use crate::args::{self, EngineOptions, When};
 use crate::program::{Program, Usage};
 use crate::quote::quote;
 use files::Decoded;
@@ -79,7 +80,11 @@ pub fn copy(
     if target == Name::Standard && asked.options.atomic {
         return Err(Usage::new("--atomic replaces files by name, and standard output has none"));
     }
-    one_on_standard_output(&target, &typed.output)?;
+    let paths = sources.iter().chain([&target]).filter_map(|name| match name {
+        Name::Path(path) => Some(path.as_path()),
+        Name::Standard => None,
+    });
+    outputs::check(&typed.output, paths, target == Name::Standard).map_err(Usage::new)?;
     let options = Options {
         manifest: typed.output.manifest.is_some(),
         direct: when(engine.direct, [Direct::Auto, Direct::Always, Direct::Never]),
@@ -114,18 +119,6 @@ pub fn copy(
         limit_bytes_per_s: engine.limit_rate,
         simulated,
     })
-}
-
-/// Of all that can go to standard output, only one may.
-fn one_on_standard_output(target: &Name, output: &OutputOptions) -> Result<(), Usage> {
-    let copy = (*target == Name::Standard).then(|| "the copy".to_owned());
-    let mut takers = copy.into_iter().chain(output.on_standard_output().map(|option| format!("{option} -")));
-    match (takers.next(), takers.next()) {
-        (Some(one), Some(other)) => {
-            Err(Usage::new(format!("standard output can't take both {one} and {other}")))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// One worker alone tells of files, and asks, in the order of the tree.

@@ -23,12 +23,17 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// An output and what it is called.
 pub type Sheet = (PathBuf, Box<dyn Write + Send>);
 
+/// What is written while the run lasts, and what it is called. None once that has failed.
+type Log<T> = Option<(PathBuf, T)>;
+
 /// What was asked for, open.
 pub struct Outputs {
     json: Option<Sheet>,
     hgrm: Option<Sheet>,
-    hlog: Option<HlogWriter<Box<dyn Write + Send>>>,
-    csv: Option<CsvWriter<Box<dyn Write + Send>>>,
+    hlog: Log<HlogWriter<Box<dyn Write + Send>>>,
+    csv: Log<CsvWriter<Box<dyn Write + Send>>>,
+    /// what could not be written while the run lasted, in words
+    lost: Arc<Mutex<Vec<String>>>,
     metrics: Option<Sheet>,
     page: Page,
     interval: Duration,
@@ -49,6 +54,7 @@ impl Outputs {
             page: Page::open(options.html.as_deref(), options.svg.as_deref())?,
             hlog,
             csv,
+            lost: Arc::default(),
             interval: options.interval.unwrap_or(INTERVAL),
             // Nothing is kept back: who stops the copy has the checksums of what is complete.
             manifest: options.manifest.as_deref().map(create_unbuffered).transpose()?,
@@ -64,14 +70,10 @@ impl Outputs {
         if hlog.is_none() && csv.is_none() && timeline.is_none() {
             return None;
         }
+        let lost = Arc::clone(&self.lost);
         let sink: IntervalSink = Box::new(move |interval| {
-            if let Some(hlog) = &mut hlog {
-                // A log that can't be written must not stop the run; it ends early.
-                let _ = hlog.interval(interval);
-            }
-            if let Some(csv) = &mut csv {
-                let _ = csv.interval(interval);
-            }
+            log(&mut hlog, &lost, |hlog| hlog.interval(interval));
+            log(&mut csv, &lost, |csv| csv.interval(interval));
             if let Some(timeline) = &timeline {
                 timeline.lock().expect("a panic aborts").push(interval);
             }
@@ -89,20 +91,24 @@ impl Outputs {
         self.timeline.lock().expect("a panic aborts").clone()
     }
 
-    /// Writes the reports of a run, or tells in words why one can't be.
-    pub fn finish(self, run: &Run, latency: &Totals) -> Result<(), String> {
-        write(self.json, |out| write_json(out, run))?;
-        write(self.hgrm, |out| write_hgrm(out, latency))?;
-        write(self.metrics, |out| write_metrics(out, run))?;
+    /// Writes the reports of a run, and tells in words what can't be written, or could not be while it
+    /// lasted.
+    pub fn finish(self, run: &Run, latency: &Totals) -> Vec<String> {
+        let mut lost = std::mem::take(&mut *self.lost.lock().expect("a panic aborts"));
+        let mut keep = |written: Result<(), String>| lost.extend(written.err());
+        keep(write(self.json, |out| write_json(out, run)));
+        keep(write(self.hgrm, |out| write_hgrm(out, latency)));
+        keep(write(self.metrics, |out| write_metrics(out, run)));
         if self.page.is_wanted() {
             let named = Named { name: run.command.name().to_owned(), run: Recorded::fresh(run) };
-            self.page.finish(&[named])?;
+            keep(self.page.finish(&[named]));
         }
         if self.table {
             let standard_error = Path::new("standard error");
-            write_table(&mut io::stderr(), &run.latency).map_err(|error| failed(standard_error, &error))?;
+            let written = write_table(&mut io::stderr(), &run.latency);
+            keep(written.map_err(|error| failed(standard_error, &error)));
         }
-        Ok(())
+        lost
     }
 }
 
@@ -150,10 +156,22 @@ impl Page {
 fn begin<T>(
     path: Option<&Path>,
     begin: impl FnOnce(Box<dyn Write + Send>) -> io::Result<T>,
-) -> Result<Option<T>, String> {
+) -> Result<Log<T>, String> {
     let Some(path) = path else { return Ok(None) };
     let (path, out) = create_unbuffered(path)?;
-    begin(out).map(Some).map_err(|error| failed(&path, &error))
+    match begin(out) {
+        Ok(log) => Ok(Some((path, log))),
+        Err(error) => Err(failed(&path, &error)),
+    }
+}
+
+/// Adds to a log. One that can't be written must not stop the run: it ends early, and the end tells.
+fn log<T>(log: &mut Log<T>, lost: &Mutex<Vec<String>>, write: impl FnOnce(&mut T) -> io::Result<()>) {
+    let Some((path, writer)) = log else { return };
+    if let Err(error) = write(writer) {
+        lost.lock().expect("a panic aborts").push(format!("{}; it ends early", failed(path, &error)));
+        *log = None;
+    }
 }
 
 /// What is written once the run has ended.

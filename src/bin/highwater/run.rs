@@ -101,13 +101,14 @@ fn carry_out(typed: &Copy, job: &Job, program: Program) -> ExitCode {
     let stalls = monitor.finish().stalls;
 
     let run = summary(&report, &stalls, &outputs.timeline());
-    let ends = [voice.finish(), outputs.finish(&run, &report.latency)];
+    let ends = voice.finish().err().into_iter().chain(outputs.finish(&run, &report.latency));
+    let ends: Vec<String> = ends.collect();
     let mut status = status(&report, &voice, program);
     if let Some(resumed) = report.resumed.as_ref().filter(|_| !report.complete()) {
         let journal = quote(&resumed.journal);
         voice.say(&format!("run the same command again to go on; {journal} tells what is safe already"));
     }
-    for message in ends.into_iter().filter_map(Result::err) {
+    for message in ends {
         voice.say(&message);
         if status == 0 {
             status = FAILED;

@@ -98,8 +98,8 @@ pub fn bench(typed: &Typed, source: &Path, length: Duration, outputs: Outputs, c
         report::Outcome::Failed => FAILED,
         report::Outcome::Interrupted => status_of_signal(),
     };
-    let removed = removed.map_err(|error| format!("cannot remove a scratch directory: {error}"));
-    for message in [removed, outputs.finish(&run, &whole.latency)].into_iter().filter_map(Result::err) {
+    let left = removed.err().map(|error| format!("cannot remove a scratch directory: {error}"));
+    for message in left.into_iter().chain(outputs.finish(&run, &whole.latency)) {
         say(&message);
         status = status.max(FAILED);
     }

@@ -19,10 +19,8 @@ pub fn job(typed: &Stress) -> Result<Job, String> {
     if engine.jobs.is_some_and(|jobs| jobs != 1) {
         return Err("--jobs is of trees, and stress writes to one file".into());
     }
-    let mut outputs = output.on_standard_output();
-    if let (Some(one), Some(other)) = (outputs.next(), outputs.next()) {
-        return Err(format!("standard output can't take both {one} - and {other} -"));
-    }
+    let own = typed.load.state.iter().chain([&typed.target]).map(|path| path.as_path());
+    meaning::outputs::check(output, own, false)?;
     if engine.limit_rate == Some(0) {
         return Err("--limit-rate must be larger than 0".into());
     }

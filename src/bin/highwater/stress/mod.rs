@@ -78,7 +78,7 @@ pub fn stress(typed: &Stress) -> ExitCode {
     let findings = text::findings(&report);
     findings.iter().for_each(|line| say(line));
     let mut status = status(&report);
-    if let Err(message) = outputs.finish(&run, &report.latency) {
+    for message in outputs.finish(&run, &report.latency) {
         say(&message);
         status = if status == 0 { FAILED } else { status };
     }
