@@ -163,8 +163,14 @@ fn the_table_is_for_people_and_stays_off_an_output_that_is_taken() {
 fn a_sweep_raises_the_depth_and_tells_what_is_beyond_the_count() {
     let scratch = Scratch::new();
     let sweep = || Highwater::bench().args(["--sweep", "--depth", "4", "--for", "200ms", "--size", "8M"]);
-    let json = sweep().args(["-q", "--json", "-", "--goal", "p50=10s"]).arg(scratch.dir()).run();
+    let (page, plots) = (scratch.path("page.html"), scratch.path("plots"));
+    let command = sweep().args(["-q", "--json", "-", "--goal", "p50=10s"]).arg(scratch.dir());
+    let json = command.arg("--html").arg(&page).arg("--svg").arg(&plots).run();
     let report = json.assert_ok().json();
+    let drawn = fs::read_to_string(&page).unwrap();
+    assert!(drawn.contains("<figure id=\"sweep\">") && plots.join("sweep-wide.svg").exists(), "{drawn}");
+    fs::remove_file(&page).unwrap();
+    fs::remove_dir_all(&plots).unwrap();
     let steps = at(&report, "sweep.steps").as_array().unwrap();
     assert_eq!(steps.iter().map(|step| number(step, "depth")).collect::<Vec<_>>(), [1, 2, 4]);
     let operations: u64 = steps.iter().map(|step| number(step, "operations")).sum();

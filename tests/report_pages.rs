@@ -322,6 +322,65 @@ fn a_stress_run_shows_its_level_against_the_mark_and_its_faults_over_the_surface
     assert!(html.contains("lost: 1 MiB") && html.contains("torn: 8 KiB"), "the legend has the sums");
 }
 
+/// A sweep of an open loop of which every number is known: from the 6th step on it falls behind.
+fn swept() -> Value {
+    let mut run = recorded("bench", &[("read", vec![vec![100_000; 2_000]]), ("response-read", vec![vec![]])]);
+    run["intervals"] = json!([]);
+    let steps: Vec<Value> = (1..=8_u64)
+        .map(|nth| {
+            let ns = 100_000 * nth + if nth > 5 { 3_000_000 * (nth - 5) } else { 0 };
+            let times = json!({"count": 5_000, "p50_ns": ns, "p99_ns": 2 * ns, "p99_9_ns": 5 * ns, "max_ns": 9 * ns});
+            let none = json!({"count": 0});
+            let kinds = json!({"read": times, "write": none, "sync": none});
+            json!({"depth": 32, "rate_per_s": 1_000.0 * nth as f64, "operations": 5_000, "steady": true,
+                "operations_per_s": 1_000.0 * nth.min(6) as f64 + nth as f64,
+                "latency": kinds, "response": kinds})
+        })
+        .collect();
+    run["sweep"] = json!({"steps": steps, "knee": 4, "best": 5, "goal": {"percentile": "p99", "limit_ns": 8_000_000}});
+    run
+}
+
+#[test]
+fn a_sweep_is_drawn_as_latency_against_throughput_with_its_knee_and_its_goal() {
+    need_tool!("chromium");
+    let dir = Scratch::new();
+    let report = swept();
+    for name in ["run.json", "again.json"] {
+        fs::write(dir.path(name), report.to_string()).unwrap();
+    }
+    let args = ["report", "run.json", "--html", "run.html", "--svg", "plots"];
+    Highwater::binary(BINARY).args(args).current_dir(dir.dir()).run().assert_silent();
+    for (width, class) in [(1000, "wide"), (380, "narrow")] {
+        let seen = open(&dir, "run.html", "", width, width == 380);
+        assert_drawn(&seen, &["sweep"], class);
+        assert_numbers(&seen.page, &[&report]);
+        let hints = at(&seen.page, "plots.0.hints").as_array().unwrap();
+        let step = |nth: usize| at(&report, &format!("sweep.steps.{nth}.response.read"));
+        let times = |nth: usize| {
+            let shown = |(name, field): (&str, &str)| {
+                format!("\n{name}, response time  {}", format_ns(step(nth)[field].as_f64().unwrap()))
+            };
+            [("p50", "p50_ns"), ("p99", "p99_ns"), ("p99.9", "p99_9_ns")].map(shown).concat()
+        };
+        assert_eq!(hints[2], format!("rate 3000/s: 3003/s{}", times(2)));
+        assert!(hints[5].as_str().unwrap().contains(&format!("rate 8000/s: 6008/s{}", times(7))), "{hints:?}");
+        let card = |name: &str| {
+            let cards = at(&seen.page, "cards").as_array().unwrap();
+            cards.iter().find(|card| card[0] == name).unwrap_or_else(|| panic!("{name}: {cards:?}"))[1].clone()
+        };
+        assert_eq!((card("knee"), card("best")), (json!("5005"), json!("6006")));
+    }
+    assert_eq!(names(&dir.path("plots")), ["sweep-narrow.svg", "sweep-wide.svg"]);
+    let svg = fs::read_to_string(dir.path("plots/sweep-wide.svg")).unwrap();
+    for mark in ["class=\"knee\"", "class=\"goal\"", ">goal: p99 of 8.00 ms<", ">keeps the goal<"] {
+        assert!(svg.contains(mark), "{mark}: {svg}");
+    }
+    let args = ["report", "run.json", "again.json", "--html", "both.html"];
+    Highwater::binary(BINARY).args(args).current_dir(dir.dir()).run().assert_silent();
+    assert_drawn(&open(&dir, "both.html", "", 1000, false), &["sweep-p50", "sweep-p99", "sweep-p99.9"], "wide");
+}
+
 #[test]
 fn eight_runs_lie_over_each_other_and_their_names_tell_them_apart() {
     need_tool!("chromium");

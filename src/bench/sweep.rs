@@ -121,9 +121,7 @@ impl Step {
             None => [Kind::Read, Kind::Write],
         };
         let summaries = kinds.map(|kind| self.outcome.latency.summary(kind));
-        let known = summaries.iter().filter(|summary| summary.count > 0);
-        // A percentile that one of them can't tell, nobody can.
-        known.map(|summary| percentile.of(summary)).try_fold(0, |worst, ns| ns.map(|ns| worst.max(ns)))
+        Summary::worst(&summaries, |summary| percentile.of(summary))
     }
 
     /// The mean of all of them, in nanoseconds.

@@ -121,6 +121,17 @@ impl Summary {
         ]
     }
 
+    /// The longest of what `pick` finds in `summaries`, of which those without samples are left out: a
+    /// percentile that one of them can't tell, nobody can. None also where none has samples.
+    pub fn worst<'a>(
+        summaries: impl IntoIterator<Item = &'a Summary>,
+        pick: impl Fn(&Summary) -> Option<u64>,
+    ) -> Option<u64> {
+        let mut known = summaries.into_iter().filter(|summary| summary.count > 0).map(pick);
+        let first = known.next()??;
+        known.try_fold(first, |worst, ns| ns.map(|ns| worst.max(ns)))
+    }
+
     /// What `histogram`, in nanoseconds, comes to.
     pub fn of(histogram: &Histogram<u64>) -> Summary {
         let count = histogram.len();

@@ -1,6 +1,7 @@
 //! What a bench adds to a run's report: the load, and what became of operations besides their times.
 
 use super::Latency;
+use crate::latency::Summary;
 use serde::{Deserialize, Serialize};
 
 /// The load of a bench.
@@ -91,4 +92,13 @@ pub struct SweepStep {
     pub latency: Latency,
     /// response times, of an open loop
     pub response: Option<Latency>,
+}
+
+impl SweepStep {
+    /// What `pick` finds in the times that count: response times where there are some, of reads or of
+    /// writes, whichever are worse.
+    pub fn worst(&self, pick: impl Fn(&Summary) -> Option<u64>) -> Option<u64> {
+        let times = self.response.as_ref().unwrap_or(&self.latency);
+        Summary::worst([&times.read, &times.write], pick)
+    }
 }

@@ -3,7 +3,7 @@
 
 use super::run::{About, Command, Flow, Latency, Outcome, Process, Ring, SCHEMA};
 use super::stress::{Check, Cliff, Stress};
-use super::{Interval, Run};
+use super::{Interval, Run, Sweep};
 use crate::latency::{Kind, Summary};
 use hdrhistogram::Histogram;
 use serde::Deserialize;
@@ -74,6 +74,9 @@ pub struct Recorded {
     /// the way the bytes took
     #[serde(default)]
     pub path: Option<RecordedPath>,
+    /// the steps of a sweep, of which all else is the sum
+    #[serde(default)]
+    pub sweep: Option<Sweep>,
     /// service times
     pub latency: Latency,
     /// response times, of an open loop

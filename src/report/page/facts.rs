@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::super::plot::Escaped;
 use super::Named;
-use crate::report::{Command, Flow, Outcome, Recorded};
-use crate::units::{format_bytes, format_duration, format_rate};
+use crate::report::{Command, Flow, Outcome, Recorded, Sweep};
+use crate::units::{format_bytes, format_duration, format_ns, format_rate};
 
 /// Of more, only the number is told.
 const MOST_TOLD: usize = 20;
@@ -53,7 +53,15 @@ pub fn write_head(out: &mut impl Write, runs: &[Named]) -> io::Result<()> {
     card("Throughput", "throughput_bytes_per_s", rate, format_rate(rate))?;
     card("Moved", "bytes", run.bytes as f64, format_bytes(run.bytes))?;
     card("Time", "elapsed_s", run.elapsed_s, elapsed(run.elapsed_s))?;
-    if run.command == Command::Bench && run.elapsed_s > 0.0 {
+    if let Some(sweep) = &run.sweep {
+        for (name, field, step) in
+            [("at the knee", "knee", sweep.knee), ("that keep the goal", "best", sweep.best)]
+        {
+            let Some(step) = step.and_then(|nth| sweep.steps.get(nth)) else { continue };
+            let rate = step.operations_per_s;
+            card(&format!("Operations a second {name}"), field, rate, format!("{rate:.0}"))?;
+        }
+    } else if run.command == Command::Bench && run.elapsed_s > 0.0 {
         let operations: u64 = run.latency.each().iter().map(|summary| summary.count).sum();
         let rate = operations as f64 / run.elapsed_s;
         card("Operations a second", "operations_per_s", rate, format!("{rate:.0}"))?;
@@ -165,7 +173,7 @@ type Fact = (&'static str, fn(&Recorded) -> Option<String>);
 const ON_CARDS: [&str; 8] =
     ["Command line", "Began", "Machine", "Outcome", "Throughput", "Moved", "Time", "Kernel"];
 
-const FACTS: [Fact; 21] = [
+const FACTS: [Fact; 24] = [
     ("Command line", |run| (!run.about.arguments.is_empty()).then(|| command_line(run))),
     ("Command", |run| Some(run.command.name().to_owned())),
     ("Version", |run| Some(run.about.version.clone())),
@@ -176,6 +184,15 @@ const FACTS: [Fact; 21] = [
     ("Throughput", |run| Some(format_rate(run.throughput_bytes_per_s))),
     ("Moved", |run| Some(format_bytes(run.bytes))),
     ("Time", |run| Some(elapsed(run.elapsed_s))),
+    ("Knee", |run| step(run.sweep.as_ref()?, run.sweep.as_ref()?.knee)),
+    ("Goal", |run| {
+        let goal = run.sweep.as_ref()?.goal.as_ref()?;
+        Some(format!("{} of at most {}", goal.percentile, format_ns(goal.limit_ns as f64)))
+    }),
+    ("Keeps the goal", |run| {
+        let sweep = run.sweep.as_ref().filter(|sweep| sweep.goal.is_some())?;
+        step(sweep, sweep.best).or_else(|| Some("no step".to_owned()))
+    }),
     ("Files", |run| run.files.filter(|&files| files > 0).map(|files| files.to_string())),
     ("Failures", |run| run.failures.map(|failures| failures.to_string())),
     ("Tried again", |run| run.retries.filter(|&retries| retries > 0).map(|retries| retries.to_string())),
@@ -219,6 +236,16 @@ const FACTS: [Fact; 21] = [
         Some(format!("{} of {} blocks good{}", check.good, check.blocks, bad.collect::<String>()))
     }),
 ];
+
+/// A step of a sweep by its load, and what that reached.
+fn step(sweep: &Sweep, nth: Option<usize>) -> Option<String> {
+    let step = sweep.steps.get(nth?)?;
+    let load = match step.rate_per_s {
+        Some(rate) => format!("a rate of {rate:.0}/s"),
+        None => format!("a depth of {}", step.depth),
+    };
+    Some(format!("{load}: {:.0} operations a second", step.operations_per_s))
+}
 
 fn outcome(outcome: Outcome) -> &'static str {
     match outcome {

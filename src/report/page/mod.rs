@@ -8,7 +8,8 @@ use std::io::{self, Write};
 
 use super::Recorded;
 use super::plot::{
-    Curve, Escaped, Flow, Plot, STYLE as PLOT_STYLE, heat_map, level, percentiles, rates, surface,
+    Climb, Curve, Escaped, Flow, Pick, Plot, STYLE as PLOT_STYLE, climbs, heat_map, level, percentiles,
+    rates, surface,
 };
 use crate::latency::Kind;
 
@@ -29,7 +30,7 @@ pub struct Named {
 
 /// All plots of `runs`, of which there are at most [`MOST_RUNS`]; several are laid over each other.
 pub fn plots(runs: &[Named]) -> Vec<Plot> {
-    let mut plots = Vec::new();
+    let mut plots = sweeps(runs);
     let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|&kind| has_samples(runs, kind)).collect();
     if let [one] = runs {
         let curves: Vec<Curve<'_>> = kinds.iter().filter_map(|&kind| curve_of_kind(one, kind)).collect();
@@ -71,6 +72,35 @@ fn of_run(runs: &[Named], nth: usize, name: &str, title: &str) -> [String; 2] {
         1 => [name.to_owned(), title.to_owned()],
         _ => [format!("{name}-{}", nth + 1), format!("{title}: {}", runs[nth].name)],
     }
+}
+
+/// What is drawn of a sweep.
+const PERCENTILES: [(&str, Pick); 3] =
+    [("p50", |times| times.p50_ns), ("p99", |times| times.p99_ns), ("p99.9", |times| times.p99_9_ns)];
+
+fn sweeps(runs: &[Named]) -> Vec<Plot> {
+    let title = "Latency against throughput";
+    if let [Named { run, .. }] = runs {
+        let Some(sweep) = &run.sweep else { return Vec::new() };
+        let times = if run.is_open() { "response time" } else { "service time" };
+        let climb = |(nth, (name, pick)): (usize, (&str, Pick))| Climb {
+            label: format!("{name}, {times}"),
+            class: format!("c{nth}"),
+            sweep,
+            pick,
+        };
+        let lines: Vec<Climb<'_>> = PERCENTILES.into_iter().enumerate().map(climb).collect();
+        return climbs("sweep", title, &lines).into_iter().collect();
+    }
+    let of_each = |(name, pick): (&str, Pick)| {
+        let swept = runs.iter().enumerate().filter_map(|(nth, named)| {
+            let (label, class) = (named.name.clone(), format!("c{}", nth % MOST_RUNS));
+            Some(Climb { label, class, sweep: named.run.sweep.as_ref()?, pick })
+        });
+        let lines: Vec<Climb<'_>> = swept.collect();
+        climbs(&format!("sweep-{name}"), &format!("{title}: {name}"), &lines)
+    };
+    PERCENTILES.into_iter().filter_map(of_each).collect()
 }
 
 fn has_samples(runs: &[Named], kind: Kind) -> bool {
@@ -138,11 +168,12 @@ pub fn write_page(out: &mut impl Write, runs: &[Named]) -> io::Result<()> {
     )?;
     facts::write_head(out, runs)?;
     tables::write_latencies(out, runs)?;
-    for plot in plots(runs) {
-        write_figure(out, &plot)?;
+    let plots = plots(runs);
+    for plot in &plots {
+        write_figure(out, plot)?;
     }
-    if runs.iter().all(|named| named.run.intervals.is_empty()) {
-        writeln!(out, "<p class=\"quiet\">There are no plots: the report has no intervals.</p>")?;
+    if plots.is_empty() {
+        writeln!(out, "<p class=\"quiet\">There are no plots: the report has no intervals, or too few operations.</p>")?;
     }
     facts::write_told(out, runs)?;
     facts::write_facts(out, runs)?;

@@ -89,6 +89,13 @@ impl Frame {
         self.left + self.width * self.x.place(x).clamp(0.0, 1.0)
     }
 
+    /// The value at the right end.
+    pub fn x_end(&self) -> f64 {
+        match self.x {
+            Scale::Linear { to } | Scale::Log { to, .. } => to,
+        }
+    }
+
     /// Draws grid and labels. Labels that would run into the one before are left out.
     pub fn draw(&self, drawing: &mut Drawing, x_ticks: &[Tick], y_ticks: &[Tick], x_title: &str) {
         let bottom = self.top + self.height;

@@ -11,6 +11,7 @@ mod rates;
 mod scale;
 mod surface;
 mod svg;
+mod sweep;
 mod time;
 
 pub use frame::Size;
@@ -20,6 +21,7 @@ pub use percentiles::{Curve, percentiles};
 pub use rates::{Flow, rates};
 pub use surface::surface;
 pub(super) use svg::Escaped;
+pub use sweep::{Climb, Pick, climbs};
 
 use crate::units::{format_bytes, format_ns};
 use frame::Tick;

@@ -8,9 +8,9 @@ use highwater::engine::{Choice, Direct};
 use highwater::flow::load::Arrival;
 use highwater::units::format_bytes;
 
-use crate::args::bench::{self, Bench, LoadOptions};
+use crate::args::bench::{self, Bench, LoadOptions, What};
 use crate::args::{Engine, When};
-use crate::meaning::simulate;
+use crate::meaning::{outputs, simulate};
 
 /// How long a load is, and each of a sweep's, unless that was typed.
 const LENGTH: Duration = Duration::from_secs(10);
@@ -29,11 +29,11 @@ pub fn check(typed: &Bench) -> Result<(), String> {
     if typed.output.manifest.is_some() {
         return Err("--manifest is of files that are copied, and bench copies none".into());
     }
-    let mut outputs = typed.output.on_standard_output();
-    if let (Some(one), Some(other)) = (outputs.next(), outputs.next()) {
-        return Err(format!("standard output can't take both {one} - and {other} -"));
-    }
-    Ok(())
+    let source = match &typed.load.workload {
+        What::Copy(source) => Some(source.as_path()),
+        What::Load(_) => None,
+    };
+    outputs::check(&typed.output, source.into_iter().chain([&*typed.target]), false)
 }
 
 /// How long it lasts.
@@ -45,12 +45,10 @@ pub fn length(load: &LoadOptions) -> Duration {
 pub fn options(typed: &Bench, workload: Workload) -> Result<Options, String> {
     let LoadOptions { size, sync_every, destroy_data, sweep, .. } = typed.load;
     let output = &typed.output;
-    if sweep
-        && [&output.hlog, &output.hgrm, &output.csv, &output.html, &output.svg]
-            .iter()
-            .any(|file| file.is_some())
-    {
-        return Err("--sweep is of many loads, and --hlog, --hgrm, --csv, --html and --svg are of one; --json has all".into());
+    if sweep && [&output.hlog, &output.hgrm, &output.csv].iter().any(|file| file.is_some()) {
+        return Err("--sweep is of many loads, and --hlog, --hgrm and --csv are of one; --json has all, \
+                    --html and --svg draw it"
+            .into());
     }
     let depth = if sweep && typed.load.rate.is_none() { SWEEP_DEPTH } else { workload.depth() };
     let options = Options {

@@ -110,6 +110,7 @@ fn carry_out(typed: &Typed, options: Options, mut outputs: Outputs, cancel: &Can
     let is_swept = swept.is_some();
     if let Some((report, text)) = swept {
         run.sweep = Some(report);
+        run.notes.insert(0, "a sweep: all else that is told here is of its steps together".to_owned());
         if !typed.output.quiet {
             text::print(&text, to_stderr);
         }
@@ -126,11 +127,9 @@ fn carry_out(typed: &Typed, options: Options, mut outputs: Outputs, cancel: &Can
     outcome.errors.iter().chain(closed.as_ref().err()).for_each(|error| {
         fail(error);
     });
-    if let Err(message) = outputs.finish(&run, &outcome.latency) {
+    for message in outputs.finish(&run, &outcome.latency) {
         say(&message);
-        if status == 0 {
-            status = FAILED;
-        }
+        status = if status == 0 { FAILED } else { status };
     }
     ExitCode::from(status)
 }
