@@ -324,12 +324,16 @@ fn a_stress_run_shows_its_level_against_the_mark_and_its_faults_over_the_surface
 
 /// A sweep of an open loop of which every number is known: from the 6th step on it falls behind.
 fn swept() -> Value {
-    let mut run = recorded("bench", &[("read", vec![vec![100_000; 2_000]]), ("response-read", vec![vec![]])]);
+    let mut run = recorded(
+        "bench",
+        &[("read", vec![vec![100_000; 2_000]]), ("response-read", vec![vec![200_000; 2_000]])],
+    );
     run["intervals"] = json!([]);
     let steps: Vec<Value> = (1..=8_u64)
         .map(|nth| {
             let ns = 100_000 * nth + if nth > 5 { 3_000_000 * (nth - 5) } else { 0 };
-            let times = json!({"count": 5_000, "p50_ns": ns, "p99_ns": 2 * ns, "p99_9_ns": 5 * ns, "max_ns": 9 * ns});
+            let times =
+                json!({"count": 5_000, "p50_ns": ns, "p99_ns": 2 * ns, "p99_9_ns": 5 * ns, "max_ns": 9 * ns});
             let none = json!({"count": 0});
             let kinds = json!({"read": times, "write": none, "sync": none});
             json!({"depth": 32, "rate_per_s": 1_000.0 * nth as f64, "operations": 5_000, "steady": true,
@@ -337,7 +341,8 @@ fn swept() -> Value {
                 "latency": kinds, "response": kinds})
         })
         .collect();
-    run["sweep"] = json!({"steps": steps, "knee": 4, "best": 5, "goal": {"percentile": "p99", "limit_ns": 8_000_000}});
+    run["sweep"] =
+        json!({"steps": steps, "knee": 4, "best": 5, "goal": {"percentile": "p99", "limit_ns": 8_000_000}});
     run
 }
 
@@ -364,10 +369,14 @@ fn a_sweep_is_drawn_as_latency_against_throughput_with_its_knee_and_its_goal() {
             [("p50", "p50_ns"), ("p99", "p99_ns"), ("p99.9", "p99_9_ns")].map(shown).concat()
         };
         assert_eq!(hints[2], format!("rate 3000/s: 3003/s{}", times(2)));
-        assert!(hints[5].as_str().unwrap().contains(&format!("rate 8000/s: 6008/s{}", times(7))), "{hints:?}");
+        assert!(
+            hints[5].as_str().unwrap().contains(&format!("rate 8000/s: 6008/s{}", times(7))),
+            "{hints:?}"
+        );
         let card = |name: &str| {
             let cards = at(&seen.page, "cards").as_array().unwrap();
-            cards.iter().find(|card| card[0] == name).unwrap_or_else(|| panic!("{name}: {cards:?}"))[1].clone()
+            cards.iter().find(|card| card[0] == name).unwrap_or_else(|| panic!("{name}: {cards:?}"))[1]
+                .clone()
         };
         assert_eq!((card("knee"), card("best")), (json!("5005"), json!("6006")));
     }
@@ -378,7 +387,11 @@ fn a_sweep_is_drawn_as_latency_against_throughput_with_its_knee_and_its_goal() {
     }
     let args = ["report", "run.json", "again.json", "--html", "both.html"];
     Highwater::binary(BINARY).args(args).current_dir(dir.dir()).run().assert_silent();
-    assert_drawn(&open(&dir, "both.html", "", 1000, false), &["sweep-p50", "sweep-p99", "sweep-p99.9"], "wide");
+    assert_drawn(
+        &open(&dir, "both.html", "", 1000, false),
+        &["sweep-p50", "sweep-p99", "sweep-p99.9"],
+        "wide",
+    );
 }
 
 #[test]

@@ -173,7 +173,10 @@ pub fn write_page(out: &mut impl Write, runs: &[Named]) -> io::Result<()> {
         write_figure(out, plot)?;
     }
     if plots.is_empty() {
-        writeln!(out, "<p class=\"quiet\">There are no plots: the report has no intervals, or too few operations.</p>")?;
+        writeln!(
+            out,
+            "<p class=\"quiet\">There are no plots: the report has no intervals, or too few operations.</p>"
+        )?;
     }
     facts::write_told(out, runs)?;
     facts::write_facts(out, runs)?;

@@ -86,9 +86,10 @@ pub fn climbs(name: &str, title: &str, climbs: &[Climb<'_>]) -> Option<Plot> {
     Some(Plot {
         name: name.to_owned(),
         title: title.to_owned(),
-        note: "A point for each step, the lightest load on the left; the knee has the most throughput for its \
+        note:
+            "A point for each step, the lightest load on the left; the knee has the most throughput for its \
                latency."
-            .to_owned(),
+                .to_owned(),
         legend,
         height: HEIGHT,
         wide: draw(Size::Wide),
@@ -198,7 +199,12 @@ mod tests {
     fn sweep() -> Sweep {
         let step = |depth: u64| {
             let service = 100_000 * depth.div_ceil(4).max(1);
-            let times = Summary { count: 5_000, p50_ns: Some(service), p99_ns: Some(2 * service), ..Summary::default() };
+            let times = Summary {
+                count: 5_000,
+                p50_ns: Some(service),
+                p99_ns: Some(2 * service),
+                ..Summary::default()
+            };
             let latency = Latency { read: times, ..Latency::default() };
             let operations_per_s = depth.min(4) as f64 * 10_000.0 - depth as f64;
             SweepStep { depth, operations_per_s, steady: depth != 8, latency, ..SweepStep::default() }
@@ -224,7 +230,9 @@ mod tests {
             assert!(drawing.contains("depth 2: 19998/s\np50  100 us\np99  200 us<"), "{drawing}");
         }
         // Those that no pixel tells apart are told together.
-        assert!(plot.wide.contains("depth 16: 39984/s\np50  400 us\np99  800 us\n\ndepth 8: 39992/s, not steady"));
+        assert!(
+            plot.wide.contains("depth 16: 39984/s\np50  400 us\np99  800 us\n\ndepth 8: 39992/s, not steady")
+        );
     }
 
     #[test]
@@ -236,6 +244,9 @@ mod tests {
         assert_eq!(plot.wide.matches("<circle").count(), 5);
         assert!(plot.wide.contains("\np99.9  too few samples<"));
         let odd = Sweep { knee: Some(99), best: Some(99), ..sweep };
-        assert!(climbs("sweep", "", &[climb("p50", &odd, |s| s.p50_ns)]).is_some(), "a report by another hand");
+        assert!(
+            climbs("sweep", "", &[climb("p50", &odd, |s| s.p50_ns)]).is_some(),
+            "a report by another hand"
+        );
     }
 }
