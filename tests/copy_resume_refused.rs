@@ -217,8 +217,9 @@ fn a_file_of_a_tree_that_was_altered_is_noticed_and_copied_anew() {
     let (altered, others) = (dir.path("target/d").join(&there[0]), there.len() as u64 - 1);
     // The same file, length and times: only its content tells.
     let times = fs::metadata(&altered).unwrap();
+    let another = [!fs::read(&altered).unwrap()[150_000]];
     let file = fs::File::options().write(true).open(&altered).unwrap();
-    std::os::unix::fs::FileExt::write_all_at(&file, b"?", 150_000).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &another, 150_000).unwrap();
     file.set_modified(times.modified().unwrap()).unwrap();
     drop(file);
     let outcome = copy().run();
