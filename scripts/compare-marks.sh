@@ -50,26 +50,7 @@ targets=$(IFS=,; echo "${ALL_TARGETS[*]}")
 marks=256K,512K,1M,2M,4M,8M,16M,32M,64M,auto,auto/128
 json=''
 
-while (($#)); do
-    option=$1
-    case $option in
-        --help|-h) help; exit 0 ;;
-        --*=*) set -- "${option%%=*}" "${option#*=}" "${@:2}"; continue ;;
-    esac
-    (($# > 1)) || usage_error "$option: unknown, or its value is missing (see --help)"
-    case $option in
-        --bin) bin=$2 ;;
-        --dir) parent=$2 ;;
-        --runs) runs=$2 ;;
-        --size) size=$2 ;;
-        --seconds) seconds=$2 ;;
-        --targets) targets=$2 ;;
-        --marks) marks=$2 ;;
-        --json) json=$2 ;;
-        *) usage_error "$option: unknown (see --help)" ;;
-    esac
-    shift 2
-done
+read_options '--bin bin  --dir parent  --runs runs  --size size  --seconds seconds  --targets targets  --marks marks  --json json' "$@"
 
 [[ $runs =~ ^[1-9][0-9]*$ ]] || usage_error "not a number of runs: $runs"
 [[ $seconds =~ ^[1-9][0-9]*$ ]] || usage_error "not a number of seconds: $seconds"

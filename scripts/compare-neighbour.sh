@@ -55,25 +55,7 @@ disks=$(IFS=,; echo "${ALL_DISKS[*]}")
 only=''
 json=''
 
-while (($#)); do
-    option=$1
-    case $option in
-        --help|-h) help; exit 0 ;;
-        --*=*) set -- "${option%%=*}" "${option#*=}" "${@:2}"; continue ;;
-    esac
-    (($# > 1)) || usage_error "$option: unknown, or its value is missing (see --help)"
-    case $option in
-        --bin) bin=$2 ;;
-        --dir) parent=$2 ;;
-        --runs) runs=$2 ;;
-        --size) size=$2 ;;
-        --disks) disks=$2 ;;
-        --only) only=$2 ;;
-        --json) json=$2 ;;
-        *) usage_error "$option: unknown (see --help)" ;;
-    esac
-    shift 2
-done
+read_options '--bin bin  --dir parent  --runs runs  --size size  --disks disks  --only only  --json json' "$@"
 
 [[ $runs =~ ^[1-9][0-9]*$ ]] || usage_error "not a number of runs: $runs"
 SIZE=$(to_bytes "$size")

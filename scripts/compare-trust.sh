@@ -47,23 +47,7 @@ size=512M
 runs=5
 cells=verify
 
-while (($#)); do
-    option=$1
-    case $option in
-        --help|-h) help; exit 0 ;;
-        --*=*) set -- "${option%%=*}" "${option#*=}" "${@:2}"; continue ;;
-    esac
-    (($# > 1)) || usage_error "$option: unknown, or its value is missing (see --help)"
-    case $option in
-        --bin) bin=$2 ;;
-        --dir) parent=$2 ;;
-        --size) size=$2 ;;
-        --runs) runs=$2 ;;
-        --cells) cells=$2 ;;
-        *) usage_error "$option: unknown (see --help)" ;;
-    esac
-    shift 2
-done
+read_options '--bin bin  --dir parent  --size size  --runs runs  --cells cells' "$@"
 
 [[ $runs =~ ^[1-9][0-9]*$ ]] || usage_error "not a number of runs: $runs"
 SIZE=$(to_bytes "$size")

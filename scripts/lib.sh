@@ -18,6 +18,27 @@ usage_error() { complain "$*"; exit 2; }
 # The header of a script is its help: it begins in line 3 and ends at the first line that is no comment.
 help() { sed -n '3,${/^#/!q; s/^# \{0,1\}//; p}' "$0"; }
 
+# read_options 'OPTION VARIABLE ...' "$@": each option takes a value, as --option VALUE or --option=VALUE, which its
+# variable is set to. --help prints the comment at the top and ends the script.
+read_options() {
+    local -A variable=()
+    local -a pairs
+    read -r -a pairs <<<"$1"
+    shift
+    local nth
+    for ((nth = 0; nth < ${#pairs[@]}; nth += 2)); do variable[${pairs[nth]}]=${pairs[nth + 1]}; done
+    while (($#)); do
+        case $1 in
+            --help|-h) help; exit 0 ;;
+            --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}"; continue ;;
+        esac
+        [[ -n ${variable[$1]-} ]] || usage_error "$1: unknown (see --help)"
+        (($# > 1)) || usage_error "$1: its value is missing (see --help)"
+        printf -v "${variable[$1]}" %s "$2"
+        shift 2
+    done
+}
+
 to_bytes() {
     local number=${1%B}
     numfmt --from=iec "${number%i}" 2>/dev/null || usage_error "not a size: $1"
