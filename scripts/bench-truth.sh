@@ -13,4 +13,4 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 echo "| delay | bare path | p50 | p90 | p99 | p99.9 |"
 echo "|---|---|---|---|---|---|"
 HIGHWATER_REQUIRE_ALL=1 HIGHWATER_STRICT_TIMES=1 \
-    cargo test --quiet --test bench_truth -- --nocapture --test-threads 1 | grep -E '^\||panicked|FAILED'
+    cargo test --quiet --test bench truth:: -- --nocapture --test-threads 1 | grep -E '^\||panicked|FAILED'

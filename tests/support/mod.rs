@@ -17,6 +17,7 @@ pub mod data;
 pub mod disk;
 pub mod faulty;
 pub mod nbd;
+#[macro_use]
 pub mod needs;
 pub mod recorded;
 pub mod report;

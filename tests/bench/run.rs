@@ -1,0 +1,229 @@
+//! What `highwater bench` does and says: every workload, closed loop and open, what is left behind, and
+//! how it ends early.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::support::report::{at, number, text, truth};
+use crate::support::{Fault, FaultyDisk, Highwater, MIB, On, Scratch, engines};
+use serde_json::Value;
+
+fn bench() -> Highwater {
+    Highwater::bench().args(["--json", "-", "-q"])
+}
+
+#[track_caller]
+fn report(command: Highwater, code: i32) -> Value {
+    let outcome = command.run();
+    outcome.assert_code(code).json()
+}
+
+fn entries(directory: &std::path::Path) -> usize {
+    fs::read_dir(directory).unwrap().count()
+}
+
+#[test]
+fn every_workload_does_what_its_name_says() {
+    let scratch = Scratch::new();
+    for engine in engines() {
+        for (workload, reads, writes) in [
+            ("read", true, false),
+            ("write", false, true),
+            ("randread", true, false),
+            ("mixed:50", true, true),
+        ] {
+            let args = ["--engine", engine, "--workload", workload, "--for", "300ms", "--size", "8M"];
+            let report = report(bench().args(args).args(["--block-size", "64K"]).arg(scratch.dir()), 0);
+            let count = |kind: &str| number(&report, &format!("latency.{kind}.count"));
+            assert_eq!(
+                (count("read") > 0, count("write") > 0, count("sync")),
+                (reads, writes, 0),
+                "{report}"
+            );
+            let operations = number(&report, "load.operations");
+            assert_eq!(operations, count("read") + count("write"));
+            assert_eq!(number(&report, "bytes"), operations * 65536);
+            assert_eq!((text(&report, "command"), text(&report, "outcome")), ("bench", "ok"));
+            assert_eq!(text(&report, "path.method"), engine);
+            assert_eq!(text(&report, "load.workload"), workload);
+            assert!(report.get("response").is_none() && report.get("admission").is_none(), "{report}");
+            assert!(text(&report, "notes.0").starts_with("closed loop: "), "{report}");
+            assert_eq!(entries(&scratch.dir()), 0, "the scratch file is gone");
+        }
+    }
+}
+
+#[test]
+fn an_open_loop_submits_what_was_asked_and_tells_of_response_times() {
+    let scratch = Scratch::new();
+    for (engine, arrival) in engines().into_iter().zip(["fixed", "poisson"]) {
+        let args =
+            ["--engine", engine, "--rate", "400/s", "--arrival", arrival, "--for", "1s", "--size", "8M"];
+        let args = [&args[..], &["--workload", "randwrite", "--sync-every", "50"]].concat();
+        let report = report(bench().args(args).arg(scratch.dir()), 0);
+        let count = |path: &str| number(&report, path);
+        let asked = count("load.operations") + count("load.waiting_operations");
+        let expected = if arrival == "fixed" { 400..=400 } else { 320..=480 };
+        assert!(expected.contains(&asked), "{report}");
+        let syncs = count("latency.sync.count");
+        assert_eq!(syncs, count("latency.write.count") / 50, "{report}");
+        assert_eq!(count("response.write.count"), asked);
+        assert_eq!(count("admission.count"), asked + count("response.sync.count"));
+        assert_eq!(text(&report, "load.arrival"), arrival);
+        for percentile in ["p50_ns", "p90_ns", "max_ns"] {
+            let of = |kind: &str| count(&format!("{kind}.write.{percentile}"));
+            assert!(of("response") >= of("latency"), "{report}");
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_writes_the_same_and_nothing_that_compresses() {
+    let scratch = Scratch::new();
+    let write = |name: &str, seed: &str| {
+        let file = scratch.path(name);
+        fs::write(&file, vec![0; MIB as usize]).unwrap();
+        let args =
+            ["--workload", "write", "--destroy-data", "--for", "200ms", "--seed", seed, "--rate", "80/s"];
+        let args = [&args[..], &["--block-size", "64K", "--depth", "1"]].concat();
+        report(bench().args(args).arg(&file), 0);
+        fs::read(&file).unwrap()
+    };
+    let (one, again, other) = (write("one", "7"), write("again", "7"), write("other", "8"));
+    assert!(one == again && one != other);
+    let pages: std::collections::HashSet<&[u8]> = one.chunks(4096).collect();
+    assert_eq!(pages.len(), 256, "no two pages are alike");
+    let ones: u32 = one.iter().map(|byte| byte.count_ones()).sum();
+    let share = f64::from(ones) / (one.len() * 8) as f64;
+    assert!((0.49..0.51).contains(&share), "{share}");
+}
+
+#[test]
+fn intervals_hold_every_operation_the_last_partial_one_too() {
+    let scratch = Scratch::new();
+    let args = ["--rate", "200/s", "--for", "1250ms", "--interval", "500ms", "--size", "8M"];
+    let report = report(bench().args(args).arg(scratch.dir()), 0);
+    let intervals = at(&report, "intervals").as_array().unwrap();
+    let lengths: Vec<f64> = intervals.iter().map(|one| one["length_s"].as_f64().unwrap()).collect();
+    assert_eq!(lengths.len(), 3, "{lengths:?}");
+    assert!(lengths[..2] == [0.5, 0.5] && (0.2..0.5).contains(&lengths[2]), "{lengths:?}");
+    let reads: u64 = intervals.iter().map(|one| number(one, "latency.read.count")).sum();
+    assert_eq!(reads, number(&report, "latency.read.count"));
+    let bytes: u64 = intervals.iter().map(|one| number(one, "bytes")).sum();
+    assert_eq!(bytes, number(&report, "bytes"));
+}
+
+#[test]
+fn ctrl_c_ends_early_with_a_full_report_and_no_scratch_file() {
+    let scratch = Scratch::new();
+    for engine in engines() {
+        let args = ["--engine", engine, "--for", "60s", "--size", "8M", "--rate", "500/s"];
+        let mut running = bench().args(args).arg(scratch.dir()).start();
+        running.wait_until_it_handles(nix::sys::signal::Signal::SIGINT);
+        std::thread::sleep(Duration::from_millis(1200));
+        running.signal(nix::sys::signal::Signal::SIGINT);
+        let outcome = running.wait();
+        let report = outcome.assert_code(130).json();
+        assert_eq!(text(&report, "outcome"), "interrupted");
+        assert!(number(&report, "latency.read.count") > 50, "{report}");
+        let elapsed = at(&report, "elapsed_s").as_f64().unwrap();
+        assert!(elapsed < 5.0, "{report}");
+        let said = &outcome.stderr;
+        assert!(
+            said.contains("stopped by SIGINT after ") && said.contains("the report is of what was measured")
+        );
+        assert_eq!(entries(&scratch.dir()), 0);
+    }
+}
+
+#[test]
+fn the_table_is_for_people_and_stays_off_an_output_that_is_taken() {
+    let scratch = Scratch::new();
+    let plain = || Highwater::bench().args(["--for", "200ms", "--size", "8M"]);
+    let table = plain().args(["--rate", "100"]).arg(scratch.dir()).run();
+    let text = String::from_utf8(table.stdout.clone()).unwrap();
+    for line in [
+        "randread of 4 KiB, depth 32, open loop of 100/s, fixed, on 8 MiB of a scratch file in '",
+        "\nservice time ",
+        "\nresponse time ",
+        "\nadmission ",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    table.assert_silent();
+    let both = plain().args(["--json", "-"]).arg(scratch.dir()).run();
+    let report = both.assert_ok().json();
+    assert!(truth(&report, "ring.registered") || !engines().contains(&"ring"));
+    assert!(both.stderr.contains("\nservice time "), "{}", both.stderr);
+}
+
+#[test]
+fn a_sweep_raises_the_depth_and_tells_what_is_beyond_the_count() {
+    let scratch = Scratch::new();
+    let sweep = || Highwater::bench().args(["--sweep", "--depth", "4", "--for", "200ms", "--size", "8M"]);
+    let (page, plots) = (scratch.path("page.html"), scratch.path("plots"));
+    let command = sweep().args(["-q", "--json", "-", "--goal", "p50=10s"]).arg(scratch.dir());
+    let json = command.arg("--html").arg(&page).arg("--svg").arg(&plots).run();
+    let report = json.assert_ok().json();
+    let drawn = fs::read_to_string(&page).unwrap();
+    assert!(drawn.contains("<figure id=\"sweep\">") && plots.join("sweep-wide.svg").exists(), "{drawn}");
+    fs::remove_file(&page).unwrap();
+    fs::remove_dir_all(&plots).unwrap();
+    let steps = at(&report, "sweep.steps").as_array().unwrap();
+    assert_eq!(steps.iter().map(|step| number(step, "depth")).collect::<Vec<_>>(), [1, 2, 4]);
+    let operations: u64 = steps.iter().map(|step| number(step, "operations")).sum();
+    assert_eq!(operations, number(&report, "load.operations"));
+    assert!(number(&report, "sweep.knee") < 3 && number(&report, "sweep.best") < 3, "{report}");
+    let table = sweep().args(["--goal", "p99.9999=1s"]).arg(scratch.dir()).run();
+    let text = String::from_utf8_lossy(&table.assert_ok().stdout).into_owned();
+    assert!(text.contains("\nknee: a depth of "), "{text}");
+    assert!(text.contains("\ngoal: p99.9999 is not known of any step: too few operations"), "{text}");
+    assert_eq!(entries(&scratch.dir()), 0);
+}
+
+#[test]
+fn a_sweep_raises_the_rate_until_it_is_not_kept_and_names_the_best_that_keeps_the_goal() {
+    need_fuse!();
+    // One at a time, in 4 ms: 250 a second.
+    let slow = Fault::Slow(On::Read, Duration::from_millis(4));
+    let disk = FaultyDisk::served_by(1, [slow]);
+    disk.put("target", vec![0; MIB as usize]);
+    let args = ["-q", "--json", "-", "--sweep", "--rate", "100/s", "--for", "500ms", "--goal", "p50=15ms"];
+    let report = Highwater::bench().args(args).arg(disk.path("target")).run().assert_ok().json();
+    let steps = at(&report, "sweep.steps").as_array().unwrap();
+    let rates: Vec<f64> = steps.iter().map(|step| step["rate_per_s"].as_f64().unwrap()).collect();
+    assert!([100.0, 150.0, 225.0, 337.5].starts_with(&rates) && rates.len() >= 2, "{rates:?}");
+    let last = steps.last().unwrap();
+    assert!(last["operations_per_s"].as_f64().unwrap() < 0.95 * rates.last().unwrap(), "{last}");
+    let best = number(&report, "sweep.best") as usize;
+    assert!(best + 1 < steps.len(), "{report}");
+    assert!(number(&steps[best], "response.read.p50_ns") <= 15_000_000, "{report}");
+}
+
+#[test]
+fn copies_are_measured_by_copys_own_engine_and_removed() {
+    let scratch = Scratch::new();
+    let (source, target) = (scratch.path("source"), scratch.path("target"));
+    fs::create_dir_all(source.join("below")).unwrap();
+    fs::create_dir(&target).unwrap();
+    fs::write(source.join("below/file"), vec![7; 2 * MIB as usize]).unwrap();
+    let workload = format!("copy:{}", source.display());
+    let run = |args: &[&str]| {
+        let command = Highwater::bench().args(["-q", "--json", "-", "--for", "300ms"]);
+        command.args(["--workload", &workload]).args(args).arg(&target).run()
+    };
+    let report = run(&[]).assert_ok().json();
+    let copies = number(&report, "load.operations");
+    assert!(copies >= 1, "{report}");
+    assert_eq!((text(&report, "command"), text(&report, "load.workload")), ("bench", &workload[..]));
+    assert_eq!((number(&report, "files"), number(&report, "bytes")), (copies, copies * 2 * MIB));
+    // Between page caches the kernel passes the bytes on, and what it reads is not told apart.
+    for kind in ["write", "sync"] {
+        assert!(number(&report, &format!("latency.{kind}.count")) >= copies, "{kind}: {report}");
+    }
+    assert_eq!(entries(&target), 0);
+    run(&["--rate", "5"]).assert_usage(&["--rate has no meaning for copies"]);
+    fs::remove_dir_all(&source).unwrap();
+    run(&[]).assert_failed(&["cannot stat", "No such file or directory"]);
+    assert_eq!(entries(&target), 0);
+}

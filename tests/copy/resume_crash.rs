@@ -1,0 +1,343 @@
+//! `--resume` after more than a kill: power cuts over disks with volatile caches, file systems that
+//! crash, disks that lie; and what it costs in memory.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::support::disk::Mount;
+use crate::support::nbd::{self, Nbd};
+use crate::support::report::number;
+use crate::support::tree::{Fingerprint, Tree, assert_same};
+use crate::support::*;
+use nix::sys::signal::Signal;
+
+/// A disk whose cache is lost with its server: only what was flushed is in the image.
+fn volatile(image: &Path, cache: &str) -> Nbd {
+    let file = format!("file={}", image.display());
+    Nbd::new(["--filter=cache", "file", &file, &format!("cache={cache}")])
+}
+
+fn system(program: &str, args: &[&str]) {
+    disk::system(program, args);
+}
+
+/// On a machine that has much else to do a copy may take long to come so far.
+fn wait_for_records(running: &mut Running, journal: &Path) {
+    let are_there = || fs::metadata(journal).is_ok_and(|journal| journal.len() > 1024);
+    wait_for("records", || running.has_ended() || are_there());
+}
+
+/// Copies onto a file system over such a disk, cuts the power after `after`, and mounts what is left.
+fn cut_the_power(
+    fs: Fs,
+    image: &Path,
+    before: impl Fn(&Path),
+    copy: impl Fn(&Path) -> Highwater,
+    after: u64,
+) -> Mount {
+    let mut nbd = volatile(image, "writeback");
+    let device = nbd.device();
+    {
+        let mount = Mount::new(&["-t", fs.name(), device.path().to_str().unwrap()]);
+        before(&mount.dir());
+        system("sync", &["-f", mount.dir().to_str().unwrap()]);
+        let mut running = copy(&mount.dir()).start();
+        std::thread::sleep(Duration::from_millis(after));
+        wait_for_records(&mut running, &mount.dir().join(".target.highwater-journal"));
+        nbd.kill();
+        if !running.has_ended() {
+            running.signal(Signal::SIGKILL);
+        }
+        running.wait();
+    }
+    drop(device);
+    drop(nbd);
+    let device = image.to_str().unwrap();
+    Mount::new(&["-t", fs.name(), "-o", "loop", device])
+}
+
+fn made(fs: Fs, dir: &Scratch, len: u64) -> std::path::PathBuf {
+    let image = dir.path(fs.name());
+    fs::File::create(&image).unwrap().set_len(len).unwrap();
+    let quiet = if fs == Fs::Xfs { "-q" } else { "-qF" };
+    system(fs.mkfs(), &[quiet, image.to_str().unwrap()]);
+    image
+}
+
+#[test]
+fn a_power_cut_in_the_middle_of_a_file_costs_only_what_was_not_recorded() {
+    need!(nbd::needed());
+    const LEN: u64 = 40 * MIB + 777;
+    let dir = Scratch::new();
+    write_file(&dir.path("source"), 1, LEN);
+    for (fs, exists) in [(Fs::Ext4, false), (Fs::Ext4, true), (Fs::Xfs, true)] {
+        need_fs!(fs);
+        let image = made(fs, &dir, 400 * MIB);
+        // What is overwritten, by direct I/O, and not flushed comes back stale.
+        let before = |mount: &Path| {
+            if exists {
+                write_file(&mount.join("target"), 2, LEN);
+            }
+        };
+        let copy = |mount: &Path| {
+            let copy = bounded_copy().args(["--resume", "--limit-rate", "25M", "--json", "-"]);
+            copy.arg(dir.path("source")).arg(mount.join("target"))
+        };
+        let mount = cut_the_power(fs, &image, before, copy, 1200);
+        let outcome = copy(&mount.dir()).run();
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        let believed = number(&outcome.json(), "resumed.believed_bytes");
+        assert!(believed >= MIB, "{believed} bytes of {fs:?} were believed");
+        assert_eq!(number(&outcome.json(), "bytes") + believed, LEN);
+        assert_holds(&mount.dir().join("target"), 1, LEN);
+        let left = names(&mount.dir()).into_iter().filter(|name| name != "lost+found");
+        assert_eq!(left.collect::<Vec<_>>(), ["target"]);
+    }
+}
+
+#[test]
+fn a_power_cut_in_the_middle_of_a_tree_is_made_good() {
+    need!(nbd::needed());
+    need_fs!(Fs::Ext4);
+    let dir = Scratch::new();
+    let mut tree = Tree::new(dir.path("source"));
+    for nth in 0..40 {
+        tree.dir(format!("d{nth}"));
+        for file in 0..20 {
+            tree.file(format!("d{nth}/f{file}"), bytes(nth * 100 + file, 20_000));
+        }
+    }
+    tree.file("large", bytes(3, 8 * MIB));
+    tree.built();
+    let want = Fingerprint::of(&dir.path("source")).without(&["atime"]);
+    let image = made(Fs::Ext4, &dir, 400 * MIB);
+    let copy = |mount: &Path| {
+        let copy = bounded_copy().args(["-a", "--resume", "--limit-rate", "12M", "--json", "-"]);
+        copy.arg(dir.path("source")).arg(mount.join("target"))
+    };
+    let mount = cut_the_power(Fs::Ext4, &image, |_| {}, copy, 1300);
+    let outcome = copy(&mount.dir()).run();
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let report = outcome.json();
+    assert!(number(&report, "resumed.believed_bytes") > 0, "{:?}", report["resumed"]);
+    let got = Fingerprint::of(&mount.dir().join("target")).without(&["atime"]);
+    assert_same(&got, &want, "after a power cut");
+}
+
+#[test]
+fn a_file_system_that_crashes_is_gone_on_with() {
+    need!(needs::tool("xfs_io"));
+    let dir = Scratch::new();
+    write_file(&dir.path("source"), 1, 30 * MIB);
+    for fs in [Fs::Ext4, Fs::Xfs] {
+        need_fs!(fs);
+        let disk = LoopDisk::new(fs, 400 * MIB);
+        let copy = |disk: &LoopDisk| {
+            let copy = bounded_copy().args(["--resume", "--limit-rate", "20M", "--json", "-"]);
+            copy.arg(dir.path("source")).arg(disk.path("target"))
+        };
+        let mut running = copy(&disk).start();
+        std::thread::sleep(Duration::from_millis(1000));
+        wait_for_records(&mut running, &disk.path(".target.highwater-journal"));
+        running.signal(Signal::SIGKILL);
+        running.wait();
+        let disk = disk.crashed(fs);
+        let outcome = copy(&disk).run();
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        let believed = number(&outcome.json(), "resumed.believed_bytes");
+        assert!(believed >= MIB, "{believed} bytes of {fs:?} were believed");
+        assert_holds(&disk.path("target"), 1, 30 * MIB);
+    }
+}
+
+#[test]
+fn a_disk_that_lies_about_flushes_is_found_out() {
+    need!(nbd::needed());
+    const LEN: u64 = 16 * MIB;
+    let dir = Scratch::new();
+    write_file(&dir.path("source"), 1, LEN);
+    let image = dir.path("image");
+    write_file(&image, 2, 24 * MIB);
+    let journal = dir.path("journal");
+    let copy = |device: &Path| {
+        let copy = bounded_copy().args(["--resume", "--limit-rate", "20M", "--json", "-"]);
+        copy.arg("--journal").arg(&journal).arg(dir.path("source")).arg(device)
+    };
+    {
+        let mut nbd = volatile(&image, "unsafe");
+        let device = nbd.device();
+        let mut running = copy(device.path()).start();
+        std::thread::sleep(Duration::from_millis(700));
+        nbd.kill();
+        if !running.has_ended() {
+            running.signal(Signal::SIGKILL);
+        }
+        running.wait();
+    }
+    assert!(journal.exists());
+    // Nothing of what was told to be safe is there.
+    assert_holds(&image, 2, 24 * MIB);
+    let device = LoopDevice::over(&image);
+    let outcome = copy(device.path()).run();
+    assert_eq!(outcome.code, Some(1));
+    let said = "is not what this copy was begun with: is the right one mounted?";
+    assert!(outcome.stderr.contains(said), "{}", outcome.stderr);
+    drop(device);
+    assert_holds(&image, 2, 24 * MIB);
+    fs::remove_file(&journal).unwrap();
+    let device = LoopDevice::over(&image);
+    copy(device.path()).run().assert_code(0);
+    assert_holds(device.path(), 1, LEN);
+}
+
+#[test]
+fn a_manifest_shows_what_a_disk_that_lies_about_flushes_has_lost() {
+    need!(nbd::needed());
+    need_fs!(Fs::Ext4);
+    need_tool!("b3sum");
+    let dir = Scratch::new();
+    let sizes = [("a", 10), ("b", 70_000), ("sub/c", 3 * MIB), ("sub/new", 5000)];
+    let mut tree = Tree::new(dir.path("source"));
+    tree.dir("sub");
+    for (seed, (name, len)) in (1..).zip(sizes) {
+        tree.file(name, bytes(seed, len));
+    }
+    tree.built();
+    let image = made(Fs::Ext4, &dir, 400 * MIB);
+    {
+        // Copies of before, which are on the disk for good.
+        let mount = Mount::new(&["-o", "loop", image.to_str().unwrap()]);
+        fs::create_dir_all(mount.dir().join("target/sub")).unwrap();
+        for (name, len) in &sizes[..3] {
+            write_file(&mount.dir().join("target").join(name), 9, *len);
+        }
+    }
+    let sums = dir.path("sums");
+    let check = |mount: &Path| {
+        let mut b3sum = std::process::Command::new("b3sum");
+        let output = b3sum.arg("--check").arg(&sums).current_dir(mount).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    {
+        let mut nbd = volatile(&image, "unsafe");
+        let device = nbd.device();
+        let mount = Mount::new(&["-t", "ext4", device.path().to_str().unwrap()]);
+        let copy = bounded_copy().args(["-rT", "--manifest"]).arg(&sums).arg(dir.path("source"));
+        copy.arg("target").current_dir(mount.dir()).run().assert_silent();
+        assert!(check(&mount.dir()).0, "as long as there is power all is well");
+        nbd.kill();
+        drop(mount);
+        drop(device);
+    }
+    let mount = Mount::new(&["-o", "loop", image.to_str().unwrap()]);
+    let (is_right, said) = check(&mount.dir());
+    assert!(!is_right);
+    for (name, len) in sizes {
+        assert!(said.contains(&format!("target/{name}: FAILED")), "{name} in:\n{said}");
+        if name != "sub/new" {
+            assert_holds(&mount.dir().join("target").join(name), 9, len);
+        }
+    }
+}
+
+#[test]
+fn an_overwritten_device_that_comes_back_stale_is_made_good() {
+    need!(nbd::needed());
+    const LEN: u64 = 32 * MIB;
+    let dir = Scratch::new();
+    write_file(&dir.path("source"), 1, LEN);
+    let image = dir.path("image");
+    write_file(&image, 2, LEN);
+    let copy = |device: &Path| {
+        let copy = bounded_copy().args(["--resume", "--limit-rate", "16M", "--direct", "always"]);
+        let copy = copy.args(["--json", "-", "--journal"]).arg(dir.path("journal"));
+        copy.arg(dir.path("source")).arg(device)
+    };
+    let written = {
+        let mut nbd = volatile(&image, "writeback");
+        let device = nbd.device();
+        let mut running = copy(device.path()).start();
+        std::thread::sleep(Duration::from_millis(1200));
+        wait_for_records(&mut running, &dir.path("journal"));
+        nbd.kill();
+        if !running.has_ended() {
+            running.signal(Signal::SIGKILL);
+        }
+        running.wait();
+        device.written_bytes()
+    };
+    let left = fs::read(&image).unwrap();
+    let (old, new) = (bytes(2, LEN), bytes(1, LEN));
+    let pages = |what: &[u8]| left.chunks(4096).zip(what.chunks(4096)).filter(|(a, b)| a == b).count() as u64;
+    let durable = 4096 * pages(&new);
+    assert!(
+        durable > 0 && durable < written,
+        "{durable} bytes are there of {written} written: nothing stale"
+    );
+    assert_eq!(pages(&old) + pages(&new), LEN / 4096, "each page is the old one or the new one");
+    let device = LoopDevice::over(&image);
+    let outcome = copy(device.path()).run();
+    let report = outcome.assert_ok().json();
+    let believed = number(&report, "resumed.believed_bytes");
+    assert!(believed > 0 && believed <= durable, "{believed} bytes are believed, {durable} are there");
+    assert_eq!(number(&report, "bytes") + believed, LEN);
+    assert_holds(device.path(), 1, LEN);
+}
+
+#[test]
+fn a_copy_that_is_resumed_needs_no_more_memory_than_another() {
+    need_cgroup!("memory");
+    need_fs!(Fs::Ext4);
+    const LEN: u64 = 200 * MIB;
+    let dir = Scratch::new();
+    write_file(&dir.path("source"), 1, LEN);
+    let disk = LoopDisk::new(Fs::Ext4, 320 * MIB);
+    let copy = || {
+        let copy = bounded_copy().args(["--resume", "--direct", "always", "--json", "-"]);
+        copy.arg(dir.path("source")).arg(disk.path("target"))
+    };
+    let mut running = copy().start();
+    let part = |name: &std::ffi::OsString| name.to_string_lossy().starts_with(".highwater-part-");
+    wait_for("a part", || running.has_ended() || names(&disk.dir()).iter().any(part));
+    std::thread::sleep(Duration::from_millis(150));
+    if !running.has_ended() {
+        running.signal(Signal::SIGKILL);
+    }
+    running.wait();
+    let outcome = copy().run();
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(outcome.peak_memory_bytes <= 8 * MIB, "a peak of {} KiB", outcome.peak_memory_bytes / KIB);
+    assert_holds(&disk.path("target"), 1, LEN);
+}
+
+#[test]
+fn a_tree_that_is_resumed_needs_no_more_memory_than_a_small_one() {
+    let dir = Scratch::new();
+    let mut tree = Tree::new(dir.path("source"));
+    for nth in 0..30 {
+        tree.dir(format!("d{nth}"));
+        for file in 0..300 {
+            tree.file(format!("d{nth}/a-name-that-is-not-too-short-{file}"), bytes(file, 100));
+        }
+    }
+    tree.built();
+    let copy = || {
+        let copy = bounded_copy().args(["-r", "--resume", "--json", "-"]);
+        copy.arg(dir.path("source")).arg(dir.path("target"))
+    };
+    let mut running = copy().start();
+    wait_for("much to be copied", || {
+        running.has_ended() || dir.path("target").read_dir().is_ok_and(|there| there.count() >= 20)
+    });
+    if !running.has_ended() {
+        running.signal(Signal::SIGKILL);
+    }
+    running.wait();
+    let outcome = copy().run();
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(outcome.peak_memory_bytes <= 8 * MIB, "a peak of {} KiB", outcome.peak_memory_bytes / KIB);
+    let (got, want) = (Fingerprint::of(&dir.path("target")), Fingerprint::of(&dir.path("source")));
+    let of_its_own = ["atime", "mtime"];
+    assert_same(&got.without(&of_its_own), &want.without(&of_its_own), "resumed");
+}

@@ -1,0 +1,6 @@
+//! The engine as a library, over real files, pipes and sockets.
+
+mod digest;
+mod ledger;
+mod passing;
+mod stream;

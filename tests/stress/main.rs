@@ -1,0 +1,9 @@
+//! `highwater stress`: targets that are slow, that lie and that fail, and what it says of them.
+
+#[macro_use]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod faults;
+mod runs;
+mod slow;
