@@ -34,7 +34,7 @@ static ALLOCATOR: Counting = Counting;
 #[test]
 fn recording_allocates_nothing_and_the_intervals_of_a_day_take_some_mebibytes() {
     let second = Duration::from_secs(1);
-    let mut recorder = Recorder::new(&Kind::ALL, Some(second));
+    let mut recorder = Recorder::new(&Kind::ALL, Some(second)).at_hand();
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     for nth in 0..1_000_000_u64 {
         let kind = Kind::ALL[(nth % 7) as usize];

@@ -2,14 +2,16 @@
 
 use super::Kind;
 use super::histograms::{Histograms, PerKind, new_histogram, record};
+use std::iter;
 use std::time::Duration;
 
 /// Records times of some kinds, for the whole run and, where wanted, for one interval after another.
 ///
-/// Its memory is 0.3 MiB a kind, twice that with intervals, all of it taken by [`Recorder::new`];
-/// recording allocates nothing.
+/// Its memory is 0.3 MiB a kind, twice that with intervals. A kind's first sample takes it, so that a
+/// short run pays for no more than it records; or [`Recorder::at_hand`] takes all of it before.
 #[derive(Debug)]
 pub struct Recorder {
+    kinds: [bool; Kind::ALL.len()],
     run: PerKind,
     intervals: Option<Intervals>,
 }
@@ -46,7 +48,18 @@ impl Recorder {
     /// # Panics
     /// Where `interval` is zero.
     pub fn new(kinds: &[Kind], interval: Option<Duration>) -> Recorder {
-        Recorder { run: empty(kinds), intervals: interval.map(|step| Intervals::new(kinds, step)) }
+        let kinds = Kind::ALL.map(|kind| kinds.contains(&kind));
+        Recorder { kinds, run: PerKind::default(), intervals: interval.map(Intervals::new) }
+    }
+
+    /// The same with its memory taken now: no operation waits for that.
+    pub fn at_hand(mut self) -> Recorder {
+        let open = self.intervals.as_mut().map(|intervals| &mut intervals.open);
+        for kinds in iter::once(&mut self.run).chain(open) {
+            let wanted = kinds.iter_mut().zip(self.kinds).filter(|(_, wanted)| *wanted);
+            wanted.for_each(|(kind, _)| *kind = Some(new_histogram()));
+        }
+        self
     }
 
     /// Adds an operation that completed at `now`, counted from the start of the run, after `ns`. None is
@@ -58,11 +71,11 @@ impl Recorder {
     /// # Panics
     /// Where `kind` is none of those that are recorded.
     pub fn record(&mut self, kind: Kind, now: Duration, ns: u64) {
-        const RECORDED: &str = "only what was asked for is recorded";
-        record(self.run[kind as usize].as_mut().expect(RECORDED), ns);
+        assert!(self.kinds[kind as usize], "only what was asked for is recorded");
+        record(self.run[kind as usize].get_or_insert_with(new_histogram), ns);
         if let Some(intervals) = &mut self.intervals {
             intervals.reach(now);
-            record(intervals.open[kind as usize].as_mut().expect(RECORDED), ns);
+            record(intervals.open[kind as usize].get_or_insert_with(new_histogram), ns);
         }
     }
 
@@ -95,10 +108,10 @@ impl Recorder {
 }
 
 impl Intervals {
-    fn new(kinds: &[Kind], step: Duration) -> Intervals {
+    fn new(step: Duration) -> Intervals {
         assert!(!step.is_zero(), "an interval has a length");
         let (start, end) = (Duration::ZERO, step);
-        Intervals { step, start, end, read_bytes: 0, write_bytes: 0, open: empty(kinds) }
+        Intervals { step, start, end, read_bytes: 0, write_bytes: 0, open: PerKind::default() }
     }
 
     /// Lets the open interval grow by whole steps until `now` lies in it.
@@ -129,10 +142,6 @@ impl Intervals {
         let Intervals { start, read_bytes, write_bytes, .. } = self;
         (!nothing).then_some(Interval { start, length, read_bytes, write_bytes, histograms })
     }
-}
-
-fn empty(kinds: &[Kind]) -> PerKind {
-    Kind::ALL.map(|kind| kinds.contains(&kind).then(new_histogram))
 }
 
 #[cfg(test)]
@@ -199,6 +208,24 @@ mod tests {
         recorder.record(Kind::Sync, MS(1), 1);
         assert!(recorder.take_interval(MS(10)).is_some());
         assert!(recorder.finish(MS(10)).1.is_none());
+    }
+
+    #[test]
+    fn memory_is_taken_for_what_is_recorded_or_for_all_that_is_wanted() {
+        let kinds = |kinds: &PerKind| Kind::ALL.map(|kind| kinds[kind as usize].is_some());
+        let wanted = Kind::ALL.map(|kind| Kind::SERVICE.contains(&kind));
+        let written = Kind::ALL.map(|kind| kind == Kind::Write);
+        let mut recorder = Recorder::new(&Kind::SERVICE, Some(MS(10)));
+        recorder.record(Kind::Write, MS(5), 1_000);
+        assert_eq!((kinds(&recorder.run), kinds(&recorder.intervals.unwrap().open)), (written, written));
+        let recorder = Recorder::new(&Kind::SERVICE, Some(MS(10))).at_hand();
+        assert_eq!((kinds(&recorder.run), kinds(&recorder.intervals.unwrap().open)), (wanted, wanted));
+    }
+
+    #[test]
+    #[should_panic(expected = "only what was asked for")]
+    fn what_is_not_wanted_is_not_recorded() {
+        Recorder::new(&[Kind::Read], None).record(Kind::Write, MS(5), 1_000);
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -91,16 +92,16 @@ impl Outputs {
         self.timeline.lock().expect("a panic aborts").clone()
     }
 
-    /// Writes the reports of a run, and tells in words what can't be written, or could not be while it
-    /// lasted.
-    pub fn finish(self, run: &Run, latency: &Totals) -> Vec<String> {
+    /// Writes the reports of a run, which is looked at where there are any, and tells in words what can't
+    /// be written, or could not be while it lasted.
+    pub fn finish(self, run: impl Deref<Target = Run>, latency: &Totals) -> Vec<String> {
         let mut lost = std::mem::take(&mut *self.lost.lock().expect("a panic aborts"));
         let mut keep = |written: Result<(), String>| lost.extend(written.err());
-        keep(write(self.json, |out| write_json(out, run)));
+        keep(write(self.json, |out| write_json(out, &run)));
         keep(write(self.hgrm, |out| write_hgrm(out, latency)));
-        keep(write(self.metrics, |out| write_metrics(out, run)));
+        keep(write(self.metrics, |out| write_metrics(out, &run)));
         if self.page.is_wanted() {
-            let named = Named { name: run.command.name().to_owned(), run: Recorded::fresh(run) };
+            let named = Named { name: run.command.name().to_owned(), run: Recorded::fresh(&run) };
             keep(self.page.finish(&[named]));
         }
         if self.table {

@@ -1,5 +1,6 @@
 //! A job from its command line to its exit status.
 
+use std::cell::LazyCell;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -100,8 +101,9 @@ fn carry_out(typed: &Copy, job: &Job, program: Program) -> ExitCode {
     let mut report = copy::copy(job, watch);
     let stalls = monitor.finish().stalls;
 
-    let run = summary(&report, &stalls, &outputs.timeline());
-    let ends = voice.finish().err().into_iter().chain(outputs.finish(&run, &report.latency));
+    let timeline = outputs.timeline();
+    let run = LazyCell::new(|| summary(&report, &stalls, &timeline));
+    let ends = voice.finish().err().into_iter().chain(outputs.finish(run, &report.latency));
     let ends: Vec<String> = ends.collect();
     let mut status = status(&report, &voice, program);
     if let Some(resumed) = report.resumed.as_ref().filter(|_| !report.complete()) {

@@ -77,7 +77,8 @@ impl Board {
         let state = State {
             load: Load::new(plan),
             out: (0..plan.depth).map(|_| None).collect(),
-            recorder: Some(Recorder::new(kinds, interval)),
+            // What it records is not to wait for what records it.
+            recorder: Some(Recorder::new(kinds, interval).at_hand()),
             tell,
             operations: 0,
             read_bytes: 0,
