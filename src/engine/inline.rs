@@ -37,17 +37,19 @@ fn drive_passing(flow: &Flow<'_>, source: &Edge, target: &End, mut passing: Opti
         End::Nowhere => None,
         End::Caller | End::Made(_) => unreachable!("calls go from a descriptor, to another or nowhere"),
     };
+    // Read once for each call, as a small file takes no longer than some readings of the clock.
+    let mut now = flow.now();
     loop {
         let openings = flow.ledger().openings();
         let mut state = flow.lock();
         flow.cancel_if_asked(&mut state);
-        let next = to.map(|to| (to, settle::next_write(flow, &mut state, to)));
+        let next = to.map(|to| (to, settle::next_write(flow, &mut state, to, now)));
         let writable = match next {
             Some((to, Write::Transfer(transfer))) => {
                 match passing.as_ref().map_or(0, |passing| passing.made(transfer)) {
-                    0 => carry_out(flow, &mut state, Way::Write, to, transfer),
+                    0 => now = carry_out(flow, &mut state, Way::Write, to, transfer),
                     made => {
-                        settle::settle(flow, &mut state, to, Way::Write, transfer, Ok(made), flow.now());
+                        settle::settle(flow, &mut state, to, Way::Write, transfer, Ok(made), now);
                         flow.publish(&mut state);
                     }
                 }
@@ -57,14 +59,14 @@ fn drive_passing(flow: &Flow<'_>, source: &Edge, target: &End, mut passing: Opti
             Some((_, Write::Idle)) | None => None,
         };
         if digest::digest_here(flow, &mut state) {
+            now = flow.now();
             continue;
         }
-        match (settle::next_read(flow, &mut state, source, target), writable) {
+        match (settle::next_read(flow, &mut state, source, target, now), writable) {
             (Read::Transfer(transfer), _) => {
-                let is_passed = passing.as_mut().is_some_and(|it| it.pass(flow, &mut state, transfer));
-                if !is_passed {
-                    carry_out(flow, &mut state, Way::Read, source, transfer);
-                }
+                let passed = passing.as_mut().and_then(|it| it.pass(flow, &mut state, transfer));
+                now = passed.unwrap_or_else(|| carry_out(flow, &mut state, Way::Read, source, transfer));
+                continue;
             }
             (Read::Made, _) => {}
             (Read::Wait(until), None) | (Read::Idle, Some(until)) => sleep(flow, state, until),
@@ -79,6 +81,7 @@ fn drive_passing(flow: &Flow<'_>, source: &Edge, target: &End, mut passing: Opti
             // What stopped reading (an error, a cancellation) may have left something to write.
             (Read::Idle, None) => {}
         }
+        now = flow.now();
     }
 }
 
@@ -87,7 +90,8 @@ fn sleep(flow: &Flow<'_>, state: MutexGuard<'_, State>, until: Duration) {
     std::thread::sleep(until.saturating_sub(flow.now()).min(NAP));
 }
 
-fn carry_out(flow: &Flow<'_>, state: &mut State, way: Way, edge: &Edge, transfer: Transfer) {
+/// When it has ended.
+fn carry_out(flow: &Flow<'_>, state: &mut State, way: Way, edge: &Edge, transfer: Transfer) -> Duration {
     let started = flow.now();
     flow.show(way, edge, Some(transfer.offset), true);
     let result = {
@@ -101,7 +105,7 @@ fn carry_out(flow: &Flow<'_>, state: &mut State, way: Way, edge: &Edge, transfer
         })
     };
     flow.show(way, edge, None, true);
-    let now = flow.now();
+    let mut now = flow.now();
     if let Ok(n @ 1..) = result {
         let kind = if way == Way::Read { Kind::Read } else { Kind::Write };
         flow.ledger().record_at(kind, started, now, n.into());
@@ -110,6 +114,8 @@ fn carry_out(flow: &Flow<'_>, state: &mut State, way: Way, edge: &Edge, transfer
         // Regular files are always ready; whatever says otherwise is asked again.
         let _ = crate::sys::stream::wait(edge.fd(transfer).as_fd(), way.events(), flow.cancel());
         state.pump.retry(transfer);
+        now = flow.now();
     }
     flow.publish(state);
+    now
 }

@@ -6,6 +6,7 @@
 //! a number of bytes, reads and writes find out for themselves: they go on where it stopped.
 
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::sendfile::sendfile64;
@@ -67,8 +68,8 @@ impl<'a> Passing<'a> {
         self.to.saturating_sub(transfer.offset).min(transfer.len.into()) as u32
     }
 
-    /// Passes what is to be read, and tells the pump; false where it is to be read.
-    pub fn pass(&mut self, flow: &Flow<'_>, state: &mut State, transfer: Transfer) -> bool {
+    /// Passes what is to be read, tells the pump, and says when that was done; None where it is to be read.
+    pub fn pass(&mut self, flow: &Flow<'_>, state: &mut State, transfer: Transfer) -> Option<Duration> {
         let shape = state.pump.shape();
         assert!(!shape.find_zeros && shape.digesting == Digesting::Off, "nobody looks at what is passed");
         assert_eq!(shape.slots, 1, "what was passed is told before anything else is read");
@@ -79,7 +80,7 @@ impl<'a> Passing<'a> {
         };
         let known = known.min(transfer.len.into());
         if !self.goes_on || known == 0 {
-            return false;
+            return None;
         }
         let started = flow.now();
         for (way, edge) in [(Way::Read, self.source), (Way::Write, self.target)] {
@@ -91,7 +92,7 @@ impl<'a> Passing<'a> {
         }
         let Ok(passed @ 1..) = passed else {
             self.goes_on = false;
-            return false;
+            return None;
         };
         let now = flow.now();
         // A byte more was asked for where that tells whether the source goes on. If it does, that byte is
@@ -102,7 +103,7 @@ impl<'a> Passing<'a> {
         self.to = transfer.offset + of_block;
         self.bytes += of_block;
         settle::settle(flow, state, self.source, Way::Read, transfer, Ok(passed as u32), now);
-        true
+        Some(now)
     }
 
     /// sendfile(2) of a transfer, or of its beginning.

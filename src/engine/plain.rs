@@ -55,7 +55,7 @@ impl Driver<'_, '_> {
             let openings = self.flow.ledger().openings();
             let (transfer, nap) = match way {
                 Way::Read => self.next_read(&mut state, edge),
-                Way::Write => match settle::next_write(self.flow, &mut state, edge) {
+                Way::Write => match settle::next_write(self.flow, &mut state, edge, self.flow.now()) {
                     Write::Transfer(transfer) => (Some(transfer), NAP),
                     Write::Wait(until) => (None, self.nap(until)),
                     Write::Idle => (None, NAP),
@@ -148,7 +148,7 @@ impl Driver<'_, '_> {
 
     fn next_read(&self, state: &mut State, source: &Edge) -> (Option<Transfer>, Duration) {
         loop {
-            match settle::next_read(self.flow, state, source, self.target) {
+            match settle::next_read(self.flow, state, source, self.target, self.flow.now()) {
                 Read::Transfer(transfer) => return (Some(transfer), NAP),
                 Read::Made => self.flow.changed.notify_all(),
                 Read::Wait(until) => return (None, self.nap(until)),

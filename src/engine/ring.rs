@@ -92,7 +92,9 @@ impl Driver<'_, '_> {
         let mut writable = self.submit_writes(state);
         let readable = loop {
             let next = match self.source {
-                End::Edge(source) => settle::next_read(self.flow, state, source, self.target),
+                End::Edge(source) => {
+                    settle::next_read(self.flow, state, source, self.target, self.flow.now())
+                }
                 End::Made(make) => settle::next_made(self.flow, state, make),
                 End::Caller | End::Nowhere => return writable,
             };
@@ -110,7 +112,7 @@ impl Driver<'_, '_> {
     fn submit_writes(&mut self, state: &mut State) -> Option<Duration> {
         let End::Edge(target) = self.target else { return None };
         loop {
-            match settle::next_write(self.flow, state, target) {
+            match settle::next_write(self.flow, state, target, self.flow.now()) {
                 Write::Transfer(transfer) => self.start(Way::Write, target, transfer),
                 Write::Wait(until) => return Some(until),
                 Write::Idle => return None,

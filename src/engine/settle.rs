@@ -54,10 +54,15 @@ pub(super) enum Read {
     Idle,
 }
 
-/// The next read, after the steps before it that need no waiting.
-pub(super) fn next_read(flow: &Flow<'_>, state: &mut State, source: &Edge, target: &End) -> Read {
+/// The next read at `now`, after the steps before it that need no waiting.
+pub(super) fn next_read(
+    flow: &Flow<'_>,
+    state: &mut State,
+    source: &Edge,
+    target: &End,
+    mut now: Duration,
+) -> Read {
     loop {
-        let now = flow.now();
         match state.pump.next_read(now) {
             Intake::Read(transfer) => return Read::Transfer(transfer),
             Intake::Zero(transfer) => {
@@ -66,7 +71,10 @@ pub(super) fn next_read(flow: &Flow<'_>, state: &mut State, source: &Edge, targe
                 state.pump.read(transfer, transfer.len, now);
                 return Read::Made;
             }
-            Intake::Map { from } => map(&mut state.pump, source, target, from),
+            Intake::Map { from } => {
+                map(&mut state.pump, source, target, from);
+                now = flow.now();
+            }
             Intake::Wait(until) => return Read::Wait(until),
             Intake::Idle => return Read::Idle,
         }
@@ -103,9 +111,9 @@ pub(super) enum Write {
 }
 
 /// The next write, likewise.
-pub(super) fn next_write(flow: &Flow<'_>, state: &mut State, target: &Edge) -> Write {
+pub(super) fn next_write(flow: &Flow<'_>, state: &mut State, target: &Edge, mut now: Duration) -> Write {
     loop {
-        match state.pump.next_write(flow.now()) {
+        match state.pump.next_write(now) {
             Outlet::Write(transfer) => return Write::Transfer(transfer),
             Outlet::Wait(until) => return Write::Wait(until),
             Outlet::Extend { size } => extend(&mut state.pump, target, size),
@@ -115,6 +123,7 @@ pub(super) fn next_write(flow: &Flow<'_>, state: &mut State, target: &Edge) -> W
             }
             Outlet::Idle => return Write::Idle,
         }
+        now = flow.now();
     }
 }
 
