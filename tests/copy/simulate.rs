@@ -263,12 +263,11 @@ fn a_stall_is_told_while_it_lasts() {
         outcome.assert_ok();
         assert_holds(&target, 2, LEN);
         let report = outcome.json();
-        let stalls = report["stalls"].as_array().unwrap();
-        assert_eq!(stalls.len(), 1, "{stalls:?}\n{}", outcome.stderr);
-        assert_eq!(
-            (text(&report, "stalls.0.op"), text(&report, "stalls.0.path")),
-            ("write", target.to_str().unwrap())
-        );
+        // A sync may take long, too, on a disk that others use.
+        let writes = |stall: &&serde_json::Value| stall["op"] == "write";
+        let stalls: Vec<_> = report["stalls"].as_array().unwrap().iter().filter(writes).collect();
+        assert_eq!(stalls.len(), 1, "{report}\n{}", outcome.stderr);
+        assert_eq!(text(stalls[0], "path"), target.to_str().unwrap());
         assert!(outcome.stderr.contains(&format!("writing {}", quoted(&target))), "{}", outcome.stderr);
     }
 }

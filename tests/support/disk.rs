@@ -104,21 +104,11 @@ impl LoopDevice {
         fs::read_to_string(format!("/sys/block/{name}/dev")).unwrap().trim().to_owned()
     }
 
-    /// All bytes that were ever written to it.
+    /// All bytes that were ever written to it: field 7 of the kernel's Documentation/block/stat.rst, in sectors.
     pub fn written_bytes(&self) -> u64 {
-        512 * self.counter(6)
-    }
-
-    /// All writes of it that were ever completed.
-    pub fn writes(&self) -> u64 {
-        self.counter(4)
-    }
-
-    /// A field of the kernel's Documentation/block/stat.rst, from 0 on.
-    fn counter(&self, nth: usize) -> u64 {
         let name = self.path.file_name().unwrap().to_str().unwrap();
         let stat = fs::read_to_string(format!("/sys/block/{name}/stat")).unwrap();
-        stat.split_whitespace().nth(nth).unwrap().parse().unwrap()
+        512 * stat.split_whitespace().nth(6).unwrap().parse::<u64>().unwrap()
     }
 }
 
