@@ -1,6 +1,10 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use highwater::copy::{Left, Question, Remains};
+use highwater::error::{Cause, Error, Op};
 
 use super::*;
+use crate::program::Program;
 
 #[track_caller]
 fn check(error: Error, expected: &str) {
