@@ -8,6 +8,7 @@
 //! than there are descriptors: far up directories are closed, and found again through `..`, where
 //! it is known which one has to be there.
 
+mod level;
 mod walk;
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nix::errno::Errno;
 
@@ -10,11 +10,12 @@ use crate::error::{Cause, Error, Op};
 use crate::sys::attributes::Handle;
 use crate::sys::cancel::Cancel;
 use crate::sys::directory::Entries;
-use crate::sys::stat::{self, Id, Kind, Time};
+use crate::sys::stat::{self, Kind};
 use crate::sys::{at, mounts};
 
 use super::super::events::{Event, Witness};
 use super::super::options::{Dereference, Options};
+use super::level::{Level, Open};
 use super::{Root, Sync};
 
 /// So many directories of a path are open at once.
@@ -29,33 +30,6 @@ pub(super) enum Pass {
     Tell,
     /// to remove it
     Delete,
-}
-
-/// A directory of the target on the way, with the directories of the sources that it copies; with
-/// none of them it is to go.
-struct Level {
-    /// None while there are too many of them
-    open: Option<Open>,
-    /// which directories they are
-    sources: Vec<Id>,
-    target: Id,
-    /// `..` does not lead back to it from the level below
-    pinned: bool,
-    entries: Entries,
-    /// directories below are done; with [`Pass::Delete`], now what is in this one is removed. In
-    /// between it doesn't change, so its entries are found where they were.
-    removing: bool,
-    /// something in it stays
-    stays: bool,
-    /// the copy has given it the source's times, which removing things from it must not change
-    times: Option<(Time, Time)>,
-    /// something has gone from it
-    removed: bool,
-}
-
-struct Open {
-    sources: Vec<OwnedFd>,
-    target: OwnedFd,
 }
 
 /// An entry of the target.
@@ -127,7 +101,7 @@ impl<'a> Walk<'a> {
         let clone =
             |fd: &OwnedFd| fd.try_clone().map_err(|error| Errno::from_raw(crate::error::errno_of(&error)));
         let sources = root.pairs.iter().map(|pair| clone(&pair.source)).collect::<Result<_, _>>()?;
-        level(Open { sources, target: clone(&root.pairs[0].target)? })
+        Level::begin(Open { sources, target: clone(&root.pairs[0].target)? })
     }
 
     /// The target's path of what is at hand.
@@ -333,7 +307,7 @@ impl<'a> Walk<'a> {
         if sources.is_empty() && !met.there.is_empty() {
             return;
         }
-        let level = match level_of(Open { sources, target }, id) {
+        let level = match Level::of(Open { sources, target }, id) {
             Ok(level) => level,
             Err(errno) => {
                 self.stay();
@@ -410,50 +384,5 @@ impl<'a> Walk<'a> {
             self.levels.clear();
         }
         self.relative.pop();
-    }
-}
-
-fn level(open: Open) -> Result<Level, Errno> {
-    let target = stat::of(open.target.as_fd())?.id();
-    let mut level = level_of(open, target)?;
-    // From the beginning, wherever the descriptor stands.
-    let open = level.open.as_ref().expect("it is open");
-    level.entries.resume(open.target.as_fd())?;
-    Ok(level)
-}
-
-fn level_of(open: Open, target: Id) -> Result<Level, Errno> {
-    let id = |fd: &OwnedFd| stat::of(fd.as_fd()).map(|stat| stat.id());
-    let sources = open.sources.iter().map(id).collect::<Result<_, _>>()?;
-    let entries = Entries::new();
-    Ok(Level {
-        open: Some(open),
-        sources,
-        target,
-        pinned: false,
-        entries,
-        removing: false,
-        stays: false,
-        times: None,
-        removed: false,
-    })
-}
-
-impl Level {
-    /// Opens it again, from the level `below`.
-    fn find_again(&mut self, below: &Level) -> Result<(), Cause> {
-        let below = below.open.as_ref().expect("the deepest level is open");
-        let up = |fd: &OwnedFd, id: Id| {
-            let errno = |errno: Errno| Cause::Errno(errno as i32);
-            let up = at::open_directory(fd.as_fd(), Path::new("..").as_os_str(), false).map_err(errno)?;
-            let found = stat::of(up.as_fd()).map_err(errno)?.id();
-            if found == id { Ok(up) } else { Err(Cause::Moved) }
-        };
-        let target = up(&below.target, self.target)?;
-        let sources = below.sources.iter().zip(&self.sources);
-        let sources = sources.map(|(fd, id)| up(fd, *id)).collect::<Result<_, _>>()?;
-        self.entries.resume(target.as_fd()).map_err(|errno| Cause::Errno(errno as i32))?;
-        self.open = Some(Open { sources, target });
-        Ok(())
     }
 }
