@@ -46,7 +46,7 @@ pub enum Event<'a> {
     },
     /// a file that is there already was left alone (`--debug`)
     Skipped(&'a Path),
-    /// a file is complete, and its content hashes to this ([`Options::manifest`](super::Options::manifest))
+    /// a file is complete, and its content hashes to this ([`Options::manifest`](crate::copy::Options::manifest))
     Hashed {
         /// the copy
         target: &'a Path,

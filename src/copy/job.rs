@@ -11,10 +11,10 @@ use crate::flow::{LevelStats, Marks, Tuned};
 use crate::latency::Totals;
 use crate::sys::cancel::Cancel;
 
-use super::events::{Warning, Witness};
-use super::options::Options;
-use super::paths::Name;
-use super::resume::SpentJournal;
+use crate::copy::events::{Warning, Witness};
+use crate::copy::options::Options;
+use crate::copy::paths::Name;
+use crate::copy::trust::resume::SpentJournal;
 
 /// What to copy, and how.
 #[derive(Clone, Debug)]

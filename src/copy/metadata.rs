@@ -18,7 +18,7 @@ use crate::error::{Cause, Error, Op};
 use crate::sys::attributes::{is_root, umask};
 use crate::sys::stat::{Kind, Stat};
 
-use super::options::{Demand, Options, Permissions};
+use crate::copy::options::{Demand, Options, Permissions};
 
 pub(super) use crate::sys::attributes::Handle;
 pub(super) use acl::inherits;

@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::direct::Direct;
-use super::filter::Filter;
+use crate::copy::content::direct::Direct;
+use crate::copy::tree::filter::Filter;
 
 /// Which symbolic links of the source are followed: `-P`, `-H`, `-L`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -252,7 +252,7 @@ pub struct Options {
     pub sync: Sync,
     /// what was copied is read back from its device and compared with what was read from the source
     pub verify: bool,
-    /// the checksum of each file is told ([`Event::Hashed`](super::Event::Hashed))
+    /// the checksum of each file is told ([`Event::Hashed`](crate::copy::Event::Hashed))
     pub manifest: bool,
     /// a journal is kept, and one that is there is gone on with
     pub resume: bool,
@@ -273,7 +273,7 @@ pub struct Options {
     /// `--map`: what of the only source is rescued and what is not, read before and written after, in GNU
     /// ddrescue's format
     pub map: Option<PathBuf>,
-    /// tell of each file ([`Event::Copied`](super::Event::Copied))
+    /// tell of each file ([`Event::Copied`](crate::copy::Event::Copied))
     pub verbose: bool,
     /// and how (`--debug`)
     pub explain: bool,

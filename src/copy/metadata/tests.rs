@@ -12,8 +12,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::super::options::Keep;
 use super::*;
+use crate::copy::options::Keep;
 use crate::sys::at;
 
 const ALL: Keep = Keep {

@@ -11,8 +11,8 @@ use crate::error::{Cause, Error, Op};
 use crate::sys::attributes::is_root;
 use crate::sys::stat::Kind;
 
-use super::super::options::Demand;
 use super::Work;
+use crate::copy::options::Demand;
 
 /// What an attribute is, as far as copies go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
