@@ -127,6 +127,9 @@ impl Ledger {
     /// To be called after anything was told to a pump of this ledger.
     pub(super) fn wake_if_opened(&self) {
         self.meter.set_mark(self.level.high_bytes());
+        if let Some(bound) = self.level.bound() {
+            self.meter.set_bound(bound);
+        }
         if self.level.take_opened() {
             self.opened.notify_waiters();
             self.openings.fetch_add(1, Ordering::SeqCst);

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::flow::Progress;
+use crate::flow::{Bound, Progress};
 
 use super::post::{self, Post};
 
@@ -20,6 +20,7 @@ pub struct Meter {
     hole_bytes: AtomicU64,
     level_bytes: AtomicU64,
     high_water_bytes: AtomicU64,
+    bound: Mutex<Option<Bound>>,
     held: AtomicU64,
     syncing: AtomicBool,
     verifying: AtomicBool,
@@ -49,6 +50,8 @@ pub struct Seen {
     pub level: u64,
     /// the mark on them, in bytes
     pub high_water: u64,
+    /// the mark finds itself, and so far this holds the rate back
+    pub bound: Option<Bound>,
     /// backpressure holds a reader
     pub held: bool,
     /// all is written and is being made durable
@@ -73,6 +76,11 @@ impl Meter {
     /// The high-water mark over all flows, in bytes.
     pub fn set_mark(&self, high_water_bytes: u64) {
         self.high_water_bytes.store(high_water_bytes, Ordering::Relaxed);
+    }
+
+    /// The mark finds itself, and this holds the rate back.
+    pub fn set_bound(&self, bound: Bound) {
+        *self.bound.lock().unwrap_or_else(PoisonError::into_inner) = Some(bound);
     }
 
     /// All that is to be copied, in bytes, where it is one file.
@@ -172,6 +180,7 @@ impl Meter {
             holes: load(&self.hole_bytes),
             level: load(&self.level_bytes),
             high_water: load(&self.high_water_bytes),
+            bound: *self.bound.lock().unwrap_or_else(PoisonError::into_inner),
             held: load(&self.held) > 0,
             syncing: self.syncing.load(Ordering::Relaxed),
             verifying: self.verifying.load(Ordering::Relaxed),

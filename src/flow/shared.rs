@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::marks::{Level, LevelStats, Marks};
-use super::tune::{Admitted, Completion, Tuned, Tuner};
+use super::tune::{Admitted, Bound, Completion, Tuned, Tuner};
 
 /// A [`Level`] that any number of pumps stand under, on any threads.
 ///
@@ -19,6 +19,8 @@ use super::tune::{Admitted, Completion, Tuned, Tuner};
 pub struct SharedLevel {
     inner: Mutex<Inner>,
     opened: AtomicBool,
+    /// its mark finds itself
+    is_tuned: bool,
     /// the mark, for whoever only shows it
     high_bytes: AtomicU64,
 }
@@ -49,9 +51,15 @@ impl SharedLevel {
     }
 
     fn with(marks: Marks, tuner: Option<Box<Tuner>>) -> Arc<SharedLevel> {
+        let is_tuned = tuner.is_some();
         let inner = Inner { level: Level::new(marks), delivered: 0, tuner, refused: 0, starved: 0 };
         let high_bytes = AtomicU64::new(marks.high_bytes());
-        Arc::new(SharedLevel { inner: Mutex::new(inner), opened: AtomicBool::new(false), high_bytes })
+        Arc::new(SharedLevel {
+            inner: Mutex::new(inner),
+            opened: AtomicBool::new(false),
+            is_tuned,
+            high_bytes,
+        })
     }
 
     /// The marks it stands under now.
@@ -72,6 +80,14 @@ impl SharedLevel {
     /// The high-water mark now, as it is shown.
     pub fn high_bytes(&self) -> u64 {
         self.high_bytes.load(Ordering::Relaxed)
+    }
+
+    /// What holds the rate back by now, where it has a tuner.
+    pub fn bound(&self) -> Option<Bound> {
+        if !self.is_tuned {
+            return None;
+        }
+        self.lock().tuner.as_ref().map(|tuner| tuner.bound())
     }
 
     /// What its tuner has come to, where it has one.

@@ -241,7 +241,8 @@ impl Tuner {
         }
     }
 
-    fn bound(&self) -> Bound {
+    /// What holds the rate back by now.
+    pub fn bound(&self) -> Bound {
         match self.search.phase() {
             _ if self.unbound > 2 => Bound::Source,
             _ if self.search.rate() == 0.0 => Bound::Unknown,

@@ -3,7 +3,7 @@
 
 use super::run::{About, Command, Flow, Latency, Outcome, Process, Ring, SCHEMA};
 use super::stress::{Check, Cliff, Stress};
-use super::{Interval, Run, Sweep};
+use super::{Interval, Run, Sweep, Tuner};
 use crate::latency::{Kind, Summary};
 use hdrhistogram::Histogram;
 use serde::Deserialize;
@@ -71,6 +71,9 @@ pub struct Recorded {
     /// the marks and what happened at them
     #[serde(default)]
     pub flow: Option<Flow>,
+    /// how the mark found itself
+    #[serde(default)]
+    pub tuner: Option<Tuner>,
     /// the way the bytes took
     #[serde(default)]
     pub path: Option<RecordedPath>,

@@ -1,15 +1,16 @@
 //! How a high-water mark found itself, as reports have it.
 
 use crate::flow::{Bound, Tuned};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// How a high-water mark found itself.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tuner {
     /// what held the rate back at the end: `devices`, `ring`, `source`, or `unknown`, where the run was
     /// too short
-    pub bound_by: &'static str,
+    pub bound_by: Cow<'static, str>,
     /// the mark at the end, in bytes
     pub high_water_bytes: u64,
     /// bytes a second under it, 0 where it was not measured
@@ -25,7 +26,7 @@ pub struct Tuner {
 }
 
 /// A high-water mark, from a time on.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MarkAt {
     /// since the run began, in seconds
     pub at_s: f64,
@@ -41,12 +42,12 @@ impl Tuner {
             high_water_bytes: *high_water_bytes,
         };
         Tuner {
-            bound_by: match tuned.bound_by {
+            bound_by: Cow::Borrowed(match tuned.bound_by {
                 Bound::Devices => "devices",
                 Bound::Ring => "ring",
                 Bound::Source => "source",
                 Bound::Unknown => "unknown",
-            },
+            }),
             high_water_bytes: tuned.marks.last().map_or(0, |(_, bytes)| *bytes),
             rate_bytes_per_s: tuned.rate_bytes_per_s,
             unloaded_latency_ns: tuned.unloaded_latency.map(|least| least.as_nanos() as u64),

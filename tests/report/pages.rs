@@ -320,6 +320,29 @@ fn a_stress_run_shows_its_level_against_the_mark_and_its_faults_over_the_surface
     assert!(html.contains("lost: 1 MiB") && html.contains("torn: 8 KiB"), "the legend has the sums");
 }
 
+#[test]
+fn a_mark_that_found_itself_is_drawn_and_told() {
+    need_tool!("chromium");
+    let dir = Scratch::new();
+    let mut report = recorded("copy", &[("write", (0..20).map(|s| vec![1_000_000 + s; 600]).collect())]);
+    report["flow"] = json!({"high_water_bytes": 4 << 20, "peak_in_flight_bytes": 4 << 20});
+    let mark = |at_s: f64, mib: u64| json!({"at_s": at_s, "high_water_bytes": mib << 20});
+    report["tuner"] = json!({"bound_by": "devices", "high_water_bytes": 2 << 20, "rate_bytes_per_s": 1e8,
+        "unloaded_latency_ns": 1_000_000, "buffers_wanted": null, "changes": 4,
+        "marks": [mark(0.0, 4), mark(5.0, 1), mark(8.0, 3), mark(9.0, 1), mark(12.0, 2)]});
+    fs::write(dir.path("run.json"), report.to_string()).unwrap();
+    let args = ["report", "run.json", "--html", "run.html"];
+    Highwater::binary(BINARY).args(args).current_dir(dir.dir()).run().assert_silent();
+    let seen = open(&dir, "run.html", "", 1000, false);
+    assert_drawn(&seen, &["percentiles", "throughput", "level", "latency-write"], "wide");
+    assert_numbers(&seen.page, &[&report]);
+    let hints = at(&seen.page, "plots.2.hints").as_array().unwrap();
+    assert_eq!(hints.len(), 5, "{hints:?}");
+    assert_eq!(hints[1], "5 s to 8 s\nhigh-water mark  1 MiB");
+    let html = fs::read_to_string(dir.path("run.html")).unwrap();
+    assert!(html.contains("<td>2 MiB after 4 changes: more would bring no more</td>"), "{html}");
+}
+
 /// A sweep of an open loop of which every number is known: from the 6th step on it falls behind.
 fn swept() -> Value {
     let mut run = recorded(

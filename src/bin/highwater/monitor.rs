@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use highwater::engine::{LevelSpan, Levels, Meter, News, Seen, Stall, Stalls};
+use highwater::flow::Bound;
 use highwater::sys::signals;
 use highwater::units::{format_bytes, format_rate};
 
@@ -132,7 +133,12 @@ impl Line {
         let (since, before) = self.history[0];
         let passed = (now - since).as_secs_f64();
         let rate = (seen.completed - before) as f64 / passed.max(1e-3);
-        let level = format!("{}/{} in flight", format_bytes(seen.level), format_bytes(seen.high_water));
+        let level = format!(
+            "{}/{} in flight{}",
+            format_bytes(seen.level),
+            format_bytes(seen.high_water),
+            found(seen.bound)
+        );
         let state = match (seen.verifying, seen.syncing, seen.held) {
             (true, ..) => ", verifying",
             (false, true, _) => ", syncing",
@@ -148,6 +154,17 @@ impl Line {
         let eta = if rate > 0.0 { clock(left / rate) } else { "-".to_owned() };
         let (done, total, rate) = (format_bytes(done), format_bytes(total), format_rate(rate));
         format!("{percent}%  {counted}{done} {} {total}  {rate}  ETA {eta}  {level}{state}", of(seen))
+    }
+}
+
+/// How far a mark is that finds itself.
+fn found(bound: Option<Bound>) -> &'static str {
+    match bound {
+        None => "",
+        Some(Bound::Unknown) => " (auto: looking)",
+        Some(Bound::Devices) => " (auto: enough)",
+        Some(Bound::Ring) => " (auto: the ring is too small)",
+        Some(Bound::Source) => " (auto: the source is slower)",
     }
 }
 
@@ -206,6 +223,8 @@ mod tests {
         let text = Line::new().text(seen);
         assert!(text.starts_with("25%  250 MiB of 1000 MiB  "), "{text}");
         assert!(text.ends_with("  4 MiB/4 MiB in flight, backpressure"), "{text}");
+        let tuned = Line::new().text(Seen { bound: Some(Bound::Ring), ..seen });
+        assert!(tuned.ends_with(" in flight (auto: the ring is too small), backpressure"), "{tuned}");
         let unknown = Line::new().text(Seen { total: None, syncing: true, ..seen });
         assert!(unknown.starts_with("250 MiB  ") && unknown.ends_with(", syncing"), "{unknown}");
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::plot::Escaped;
 use super::Named;
-use crate::report::{Command, Flow, Outcome, Recorded, Sweep};
+use crate::report::{Command, Flow, Outcome, Recorded, Sweep, Tuner};
 use crate::units::{format_bytes, format_duration, format_ns, format_rate};
 
 /// Of more, only the number is told.
@@ -173,7 +173,7 @@ type Fact = (&'static str, fn(&Recorded) -> Option<String>);
 const ON_CARDS: [&str; 8] =
     ["Command line", "Began", "Machine", "Outcome", "Throughput", "Moved", "Time", "Kernel"];
 
-const FACTS: [Fact; 24] = [
+const FACTS: [Fact; 25] = [
     ("Command line", |run| (!run.about.arguments.is_empty()).then(|| command_line(run))),
     ("Command", |run| Some(run.command.name().to_owned())),
     ("Version", |run| Some(run.about.version.clone())),
@@ -210,6 +210,7 @@ const FACTS: [Fact; 24] = [
         Some(if direct.is_empty() { "neither end".to_owned() } else { direct.join(" and ") })
     }),
     ("High-water mark", |run| flow(run).map(|flow| format_bytes(flow.high_water_bytes))),
+    ("Mark that found itself", |run| run.tuner.as_ref().map(found)),
     ("Peak in flight", |run| flow(run).map(|flow| format_bytes(flow.peak_in_flight_bytes))),
     ("Backpressure", |run| {
         flow(run).map(|flow| format!("{} times, {:.2} s in all", flow.backpressure_events, flow.paused_s))
@@ -236,6 +237,19 @@ const FACTS: [Fact; 24] = [
         Some(format!("{} of {} blocks good{}", check.good, check.blocks, bad.collect::<String>()))
     }),
 ];
+
+/// What a mark that found itself came to.
+fn found(tuner: &Tuner) -> String {
+    let bound = match (tuner.bound_by.as_ref(), tuner.buffers_wanted) {
+        ("devices", _) => ": more would bring no more".to_owned(),
+        ("ring", Some(buffers)) => {
+            format!(", where the ring ends: --buffers {buffers} would hold it back less")
+        }
+        ("source", _) => ": the source is slower".to_owned(),
+        _ => ", and was still looking".to_owned(),
+    };
+    format!("{} after {} changes{bound}", format_bytes(tuner.high_water_bytes), tuner.changes)
+}
 
 /// A step of a sweep by its load, and what that reached.
 fn step(sweep: &Sweep, nth: Option<usize>) -> Option<String> {
