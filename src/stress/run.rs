@@ -90,13 +90,14 @@ fn lean(job: &Job, watch: Watch<'_>, report: &mut Report) -> Result<(), Error> {
         }
     };
     let leaned = lean_on(job, watch, report, &target, pattern, &mut keeper);
-    let is_gone = target.is_made && !job.keep;
-    if !is_gone {
+    // A file that can't be removed keeps its state.
+    let may_go = target.is_made && !job.keep;
+    let removed = if may_go { target.remove() } else { Ok(()) };
+    if !may_go || removed.is_err() {
         report.kept = Some((target.path.clone(), keeper.path().to_owned()));
-        return leaned;
+        return leaned.and(removed);
     }
-    let removed = target.remove().and(keeper.remove());
-    leaned.and(removed)
+    leaned.and(keeper.remove())
 }
 
 fn first_state(job: &Job, target: &Target, pattern: Pattern, path: &Path) -> Result<Keeper, Error> {
