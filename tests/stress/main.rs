@@ -4,6 +4,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod failing;
 mod faults;
+mod plan;
 mod runs;
 mod slow;
+mod stopped;

@@ -1,16 +1,13 @@
-//! `highwater stress` on targets that do as they are told: what it reports, what it leaves, what it
-//! refuses, and how it ends when it is stopped.
+//! `highwater stress` on targets that do as they are told: what it reports, what it leaves, what it refuses.
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use crate::support;
 use crate::support::command::quoted;
 use crate::support::report::{at, number, text};
 use crate::support::*;
 use nix::sys::resource::Resource;
-use nix::sys::signal::Signal;
 use serde_json::Value;
 
 const SIZE: u64 = 24 * MIB;
@@ -217,54 +214,6 @@ fn sizes_states_and_targets_that_do_not_fit_are_told_and_nothing_is_left() {
     damaged[8192 + 40] ^= 1;
     fs::write(&state, damaged).unwrap();
     check(&dir.path("kept")).assert_failed(&["damaged"]);
-}
-
-/// Starts it, so slow that it is in its middle.
-fn started(engine: &str, args: &[&str], target: &Path) -> Running {
-    let slow = ["--size", "64M", "--limit-rate", "20M/s", "--sync-every", "100ms"];
-    let mut running = stress(engine).args(slow).args(args).arg(target).start();
-    running.wait_until_it_handles(Signal::SIGINT);
-    std::thread::sleep(Duration::from_millis(700));
-    assert!(!running.has_ended());
-    running
-}
-
-#[test]
-fn stopped_by_a_signal_it_reports_what_happened_and_removes_its_file() {
-    for engine in engines() {
-        for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
-            let dir = Scratch::new();
-            let mut running = started(engine, &[], &dir.path("file"));
-            running.signal(signal);
-            let outcome = running.wait();
-            outcome.assert_code(code);
-            let report = outcome.json();
-            assert_eq!((text(&report, "outcome"), number(&report, "failures")), ("interrupted", 0));
-            let written = number(&report, "bytes");
-            assert!((MIB..64 * MIB).contains(&written), "{written}");
-            assert_eq!(names(&dir.dir()), Vec::<std::ffi::OsString>::new());
-            assert_eq!(outcome.stderr, format!("highwater: stopped by {signal}\n"));
-        }
-    }
-}
-
-#[test]
-fn what_was_synced_before_it_was_stopped_or_killed_can_be_checked() {
-    for engine in engines() {
-        for signal in [Signal::SIGINT, Signal::SIGKILL] {
-            let dir = Scratch::new();
-            let mut running = started(engine, &["--keep"], &dir.path("file"));
-            running.signal(signal);
-            running.wait();
-            assert_eq!(names(&dir.dir()), ["file", "file.highwater-state"]);
-            let outcome = stress(engine).arg("--check").arg(dir.path("file")).run();
-            outcome.assert_silent();
-            let report = outcome.json();
-            let (blocks, good) = (number(&report, "check.blocks"), number(&report, "check.good"));
-            assert!(good > 256, "{report}");
-            assert_eq!(number(&report, "check.unsynced"), blocks - good);
-        }
-    }
 }
 
 /// What smartctl 7.3 says of a SATA disk by `--json --info --health --attributes`, at so many degrees, with so many
