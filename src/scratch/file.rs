@@ -2,7 +2,10 @@
 //! process removes it; else under a name that is removed at the end.
 
 use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -41,7 +44,8 @@ impl Scratch {
         let (file, name) = match unnamed(directory) {
             Ok(file) => (file, None),
             Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::ENOENT | Errno::EINVAL) => {
-                let named = tempfile::Builder::new().prefix(PREFIX).tempfile_in(directory);
+                // Made by hand, as what tempfile says where it makes one has no errno.
+                let named = tempfile::Builder::new().prefix(PREFIX).make_in(directory, make);
                 let named = named.map_err(|error| failed(Errno::from_raw(errno_of(&error))))?;
                 let (file, name) = named.into_parts();
                 (file.into(), Some(name))
@@ -67,14 +71,19 @@ impl Scratch {
     /// Removes its name, where it has one.
     pub fn remove(self) -> Result<(), Error> {
         let Some(name) = self.name else { return Ok(()) };
-        let path = name.to_path_buf();
-        name.close().map_err(|error| Error::new(Op::Remove, path, Cause::Errno(errno_of(&error))))
+        // Likewise. Dropped afterwards, it finds nothing to remove.
+        let removed = fs::remove_file(&name);
+        removed.map_err(|error| Error::new(Op::Remove, &*name, Cause::Errno(errno_of(&error))))
     }
 
     /// Its name below the directory, where it has to have one: what a kill would leave there.
     pub fn name(&self) -> Option<&OsStr> {
         self.name.as_ref().and_then(|name| name.strip_prefix(&self.directory).ok()).map(Path::as_os_str)
     }
+}
+
+fn make(path: &Path) -> io::Result<File> {
+    File::options().read(true).write(true).create_new(true).mode(0o600).open(path)
 }
 
 fn unnamed(directory: &Path) -> Result<OwnedFd, Errno> {
