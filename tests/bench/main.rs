@@ -8,4 +8,5 @@ mod bad_input;
 mod ground;
 mod run;
 mod simulate;
+mod terminal;
 mod truth;

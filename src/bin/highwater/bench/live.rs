@@ -13,8 +13,8 @@ use crate::quote::quote;
 
 /// The sparkline's steps, from nothing to the most.
 const STEPS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-/// So many intervals are in it.
-const WIDTH: usize = 30;
+/// So many intervals are in it: with the times of a load of one kind the line fits 80 columns.
+const WIDTH: usize = 12;
 
 /// See the module.
 pub struct Live {
@@ -36,22 +36,23 @@ impl Live {
         self.display.clear();
     }
 
-    fn show(&self, done: Option<(u64, u64)>, text: String) {
+    fn show(&self, text: String) {
         match &self.display {
-            Display::Terminal(_) => self.display.draw(done, text),
+            Display::Terminal(_) => self.display.draw(None, text),
             Display::Log => self.display.print(&text),
             Display::Nowhere => {}
         }
     }
 
-    fn say(&self, message: &str) {
+    /// Says something past the line.
+    pub fn say(&self, message: &str) {
         self.display.aside(|| eprintln!("highwater: {message}"));
     }
 }
 
 impl bench::Witness for Live {
     fn laying_out(&mut self, size_bytes: u64) {
-        self.show(None, format!("writing a scratch file of {}", format_bytes(size_bytes)));
+        self.show(format!("writing a scratch file of {}", format_bytes(size_bytes)));
     }
 }
 
@@ -59,7 +60,7 @@ impl sweep::Witness for Live {
     fn step(&mut self, step: &sweep::Step) {
         let load = step.rate_per_s.map_or(format!("depth {}", step.depth), |rate| format!("{rate:.0}/s"));
         let p99 = step.worst(sweep::Percentile::P99).map_or("-".to_owned(), |ns| format_ns(ns as f64));
-        self.show(None, format!("sweep: {load} gave {:.0}/s, p99 {p99}", step.operations_per_s));
+        self.show(format!("sweep: {load} gave {:.0}/s, p99 {p99}", step.operations_per_s));
     }
 }
 
@@ -72,8 +73,7 @@ impl load::Witness for Live {
             return;
         }
         let text = self.line(interval);
-        let at = (interval.start + interval.length).min(self.length);
-        self.show(Some((at.as_millis() as u64, self.length.as_millis() as u64)), text);
+        self.show(text);
     }
 
     fn news(&mut self, news: &News) {
@@ -93,7 +93,7 @@ fn hangs(stall: &Stall) -> String {
 }
 
 impl Live {
-    /// The rate, the times of the last interval and the rates of those before.
+    /// How far it is, the rates of the last intervals and the times of the last one.
     fn line(&mut self, interval: &Interval) -> String {
         let seconds = interval.length.as_secs_f64();
         let summaries = [Kind::Read, Kind::Write].map(|kind| (kind, interval.histograms.summary(kind)));
@@ -104,7 +104,9 @@ impl Live {
         }
         self.rates.push_back(rate);
         let bytes = (interval.read_bytes + interval.write_bytes) as f64 / seconds;
-        let mut text = format!("{rate:.0}/s  {}", format_rate(bytes));
+        let at = (interval.start + interval.length).min(self.length);
+        let (at, length) = (at.as_secs_f64(), self.length.as_secs_f64());
+        let mut text = format!("{at:.0}/{length:.0} s  {rate:.0}/s {}", sparkline(&self.rates));
         for (kind, service) in summaries {
             let response = kind.response().map(|kind| interval.histograms.summary(kind));
             let (label, summary) = match response.filter(|response| response.count > 0) {
@@ -118,7 +120,7 @@ impl Live {
             let (p50, p99, max) = (time(summary.p50_ns), time(summary.p99_ns), time(summary.max_ns));
             text += &format!("  {label} p50 {p50} p99 {p99} max {max}");
         }
-        text + "  " + &sparkline(&self.rates)
+        text + "  " + &format_rate(bytes)
     }
 }
 
@@ -146,6 +148,7 @@ mod tests {
         let interval = recorder.take_interval(Duration::from_secs(1)).unwrap();
         let mut live = Live::new(Display::Nowhere, None, Duration::from_secs(10));
         live.rates = [100.0, 0.0].into();
-        assert_eq!(live.line(&interval), "200/s  800 KiB/s  read p50 100 us p99 198 us max 200 us  ▅▁█");
+        let line = "1/10 s  200/s ▅▁█  read p50 100 us p99 198 us max 200 us  800 KiB/s";
+        assert_eq!(live.line(&interval), line);
     }
 }
