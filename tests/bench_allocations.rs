@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use highwater::bench::{Bench, Options, Witness, Workload};
+use highwater::bench::{Bench, Options, Typed, Witness, Workload};
 use highwater::engine::{Choice, Direct, News, load};
 use highwater::flow::load::Arrival;
 use highwater::latency::Interval;
@@ -49,11 +49,13 @@ impl Witness for Deaf {
 fn no_operation_allocates() {
     let scratch = Scratch::new();
     for engine in engines() {
+        let workload = Workload::Mixed { read_percent: 50 };
+        let size = Typed { block_bytes: Some(4096), ..Typed::default() };
         let options = |length| Options {
-            workload: Workload::Mixed { read_percent: 50 },
-            block_bytes: 4096,
-            depth: 8,
+            workload,
+            size: size.resolve(workload, 8).unwrap(),
             arrival: Arrival::Closed,
+            limit_bytes_per_s: None,
             length,
             size_bytes: Some(8 * MIB),
             sync_every: None,

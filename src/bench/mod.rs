@@ -4,6 +4,7 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `options` | what a bench is told, and what can't be meant |
+//! | `size` | how much is in flight at most, from what was typed |
 //! | `run` | the ground, laid out where it is new; one load on it |
 //! | `sweep` | one load after the other, and what they come to |
 //!
@@ -11,7 +12,9 @@
 
 mod options;
 mod run;
+mod size;
 pub mod sweep;
 
-pub use options::{MOST_DEPTH, Options, Unfit, Workload};
+pub use options::{Options, Unfit, Workload};
 pub use run::{Bench, Seen, Witness};
+pub use size::{MOST_DEPTH, Size, Typed};

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use crate::engine::{Choice, Direct};
+use crate::flow::MarksError;
 use crate::flow::load::{Arrival, Plan};
 use crate::flow::simulate::Device;
 use crate::scratch::{Access, Wanted};
+
+use super::size::Size;
 
 /// What the operations are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +45,11 @@ impl Workload {
         !matches!(self, Workload::Read | Workload::RandRead)
     }
 
+    /// Whether it reads and writes.
+    pub fn is_mixed(self) -> bool {
+        matches!(self, Workload::Mixed { .. })
+    }
+
     fn is_random(self) -> bool {
         !matches!(self, Workload::Read | Workload::Write)
     }
@@ -65,12 +73,6 @@ impl Workload {
     }
 }
 
-/// Most operations in flight: a ring may have twice as many buffers registered.
-pub const MOST_DEPTH: u64 = 1024;
-/// Largest block, in bytes.
-const MOST_BLOCK: u64 = 64 << 20;
-/// Most memory for all blocks in flight, in bytes.
-const MOST_MEMORY: u64 = 1 << 30;
 /// Size of a scratch file, in bytes, unless that was typed.
 const SCRATCH_BYTES: u64 = 256 << 20;
 
@@ -79,12 +81,12 @@ const SCRATCH_BYTES: u64 = 256 << 20;
 pub struct Options {
     /// which operations
     pub workload: Workload,
-    /// of each, in bytes
-    pub block_bytes: u64,
-    /// in flight at most
-    pub depth: u64,
+    /// of each, and what is in flight at most
+    pub size: Size,
     /// when they start
     pub arrival: Arrival,
+    /// at most so many bytes a second start
+    pub limit_bytes_per_s: Option<u64>,
     /// for how long
     pub length: Duration,
     /// of the file or device, or of the scratch file, in bytes
@@ -124,10 +126,40 @@ pub enum Unfit {
         /// the most
         most: u64,
     },
-    /// depth times block are more bytes than may be in memory
+    /// more than so many buffers
+    Buffers {
+        /// the most
+        most: u64,
+    },
+    /// there isn't one for each operation
+    TooFewBuffers {
+        /// how many there are
+        buffers: u64,
+        /// for so many operations
+        depth: u64,
+        /// that need so many
+        needed: u64,
+    },
+    /// buffers times block are more bytes than may be in memory
     Memory {
         /// the most
         most: u64,
+    },
+    /// the depth ends below the high-water mark
+    HighAboveDepth {
+        /// the mark, in bytes
+        high: u64,
+        /// depth times block, in bytes
+        ring: u64,
+    },
+    /// the marks contradict each other or the block
+    Marks(MarksError),
+    /// operations are meant to start at a rate of more bytes than may
+    RateAboveLimit {
+        /// bytes a second that are meant to start
+        wanted: u64,
+        /// that may
+        limit: u64,
     },
     /// the size holds no block
     Size,
@@ -139,23 +171,24 @@ impl Options {
     /// What can't be meant, if anything.
     pub fn check(&self) -> Result<(), Unfit> {
         let zeros = [
-            (self.block_bytes == 0, "block-size"),
-            (self.depth == 0, "depth"),
             (self.arrival.per_s().is_some_and(|rate| rate <= 0.0), "rate"),
             (self.length.is_zero(), "for"),
             (self.size_bytes == Some(0), "size"),
             (self.sync_every == Some(0), "sync-every"),
+            (self.limit_bytes_per_s == Some(0), "limit-rate"),
         ];
         if let Some((_, name)) = zeros.into_iter().find(|(is_zero, _)| *is_zero) {
             return Err(Unfit::Zero(name));
         }
-        let reads_and_writes = matches!(self.workload, Workload::Mixed { .. });
-        let buffers = if reads_and_writes { 2 * self.depth } else { self.depth };
+        let block_bytes = u64::from(self.size.block_bytes);
+        if let (Some(per_s), Some(limit)) = (self.arrival.per_s(), self.limit_bytes_per_s) {
+            let wanted = (per_s * block_bytes as f64).ceil() as u64;
+            if wanted > limit {
+                return Err(Unfit::RateAboveLimit { wanted, limit });
+            }
+        }
         match () {
-            () if self.block_bytes > MOST_BLOCK => Err(Unfit::Block { most: MOST_BLOCK }),
-            () if self.depth > MOST_DEPTH => Err(Unfit::Depth { most: MOST_DEPTH }),
-            () if buffers * self.block_bytes > MOST_MEMORY => Err(Unfit::Memory { most: MOST_MEMORY }),
-            () if self.size_bytes.is_some_and(|size| size < self.block_bytes) => Err(Unfit::Size),
+            () if self.size_bytes.is_some_and(|size| size < block_bytes) => Err(Unfit::Size),
             () if self.sync_every.is_some() && !self.workload.writes() => Err(Unfit::NothingToSync),
             () => Ok(()),
         }
@@ -166,7 +199,7 @@ impl Options {
             access: if self.workload.writes() { Access::Write } else { Access::Read },
             destroy_data: self.destroy_data,
             size_bytes: self.size_bytes,
-            scratch_bytes: SCRATCH_BYTES.max(4 * self.block_bytes),
+            scratch_bytes: SCRATCH_BYTES.max(4 * u64::from(self.size.block_bytes)),
         }
     }
 
@@ -175,9 +208,12 @@ impl Options {
         Plan {
             read_percent: self.workload.read_percent(),
             random: self.workload.is_random(),
-            block_bytes: self.block_bytes as u32,
-            blocks: size_bytes / self.block_bytes,
-            depth: self.depth as u16,
+            block_bytes: self.size.block_bytes,
+            blocks: size_bytes / u64::from(self.size.block_bytes),
+            depth: self.size.depth,
+            high_water_bytes: self.size.high_water_bytes,
+            low_water_bytes: self.size.low_water_bytes,
+            limit_bytes_per_s: self.limit_bytes_per_s,
             arrival: self.arrival,
             length: self.length,
             operations: u64::MAX,

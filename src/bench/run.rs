@@ -65,8 +65,9 @@ impl Bench {
         cancel: &Cancel,
     ) -> Result<Option<Bench>, Error> {
         let ground = Ground::open(target, &options.ground())?;
-        if ground.size_bytes < options.block_bytes {
-            let (wanted, length) = (options.block_bytes, ground.size_bytes);
+        let block_bytes = u64::from(options.size.block_bytes);
+        if ground.size_bytes < block_bytes {
+            let (wanted, length) = (block_bytes, ground.size_bytes);
             return Err(Error::new(Op::Open, target, Cause::Beyond { wanted, length }));
         }
         let (file, direct) = Bench::file(&ground, &options)?;
@@ -91,7 +92,7 @@ impl Bench {
             Direct::Never => None,
             Direct::Auto | Direct::Always => open_direct(ground.file.as_fd(), &ground.stat, access),
         };
-        let fits = |align: u32| options.block_bytes.is_multiple_of(align.into());
+        let fits = |align: u32| options.size.block_bytes.is_multiple_of(align);
         match twin {
             Some((twin, align)) if fits(align) => Ok((Arc::new(twin), true)),
             _ if options.direct == Direct::Always => Err(Error::new(Op::Open, &ground.path, Cause::NoDirect)),
@@ -106,23 +107,25 @@ impl Bench {
     /// Writes the whole ground once and makes that durable; false where it was stopped.
     fn lay_out(&self, witness: &mut dyn Witness, cancel: &Cancel) -> Result<bool, Error> {
         let size = self.ground.size_bytes;
-        let block = match size.is_multiple_of(LAYOUT_BYTES) && LAYOUT_BYTES >= self.options.block_bytes {
-            true => LAYOUT_BYTES,
-            false => self.options.block_bytes,
-        };
+        let own = u64::from(self.options.size.block_bytes);
+        let fits = size.is_multiple_of(LAYOUT_BYTES) && LAYOUT_BYTES >= own;
+        let block = if fits { LAYOUT_BYTES } else { own };
         let plan = Plan {
             read_percent: 0,
             random: false,
             block_bytes: block as u32,
             blocks: size / block,
             depth: LAYOUT_DEPTH,
+            high_water_bytes: u64::MAX,
+            low_water_bytes: None,
+            limit_bytes_per_s: None,
             arrival: Arrival::Closed,
             length: NO_END,
             operations: size / block,
             sync_every: None,
             seed: !self.options.seed,
         };
-        let outcome = self.carry_out(plan, None, None, &mut Unheard(witness), cancel)?;
+        let outcome = self.carry_out(plan, LAYOUT_DEPTH, None, None, &mut Unheard(witness), cancel)?;
         if let Some(error) = outcome.errors.into_iter().next() {
             return Err(error);
         }
@@ -164,7 +167,7 @@ impl Bench {
         cancel: &Cancel,
     ) -> Result<Outcome, Error> {
         let simulated = self.options.simulated.clone().map(|device| Simulator::new(device).file(b""));
-        self.carry_out(plan, simulated, interval, witness, cancel)
+        self.carry_out(plan, self.options.size.buffers, simulated, interval, witness, cancel)
     }
 
     pub(super) fn plan(&self) -> Plan {
@@ -174,6 +177,7 @@ impl Bench {
     fn carry_out(
         &self,
         plan: Plan,
+        buffers: u16,
         simulated: Option<Arc<Simulated>>,
         interval: Option<Duration>,
         witness: &mut dyn load::Witness,
@@ -181,6 +185,7 @@ impl Bench {
     ) -> Result<Outcome, Error> {
         let setup = Setup {
             plan,
+            buffers,
             file: Arc::clone(&self.file),
             path: self.ground.path.clone(),
             simulated,

@@ -5,8 +5,19 @@
 //! from its arrival. Those that wait are not kept: two cursors go over the same sequence of arrivals,
 //! one at what has arrived, one at what was submitted, and what lies between them waits. So a backlog
 //! of any length takes the same few bytes, and it is counted to the operation.
+//!
+//! The marks are those of a copy, on the bytes of what is in flight; a read completes there, too.
+
+mod arrivals;
+mod random;
 
 use std::time::Duration;
+
+use super::marks::{Level, LevelStats, Marks};
+use super::pace::Pace;
+use arrivals::Arrivals;
+
+pub use random::Random;
 
 /// What an operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +70,12 @@ pub struct Plan {
     pub blocks: u64,
     /// so many operations are in flight at most, at least 1
     pub depth: u16,
+    /// and at most so many bytes, a block or more; what is beyond `depth` blocks says nothing
+    pub high_water_bytes: u64,
+    /// once that is reached none starts until so few are in flight, below it; None: until there is room
+    pub low_water_bytes: Option<u64>,
+    /// at most so many bytes a second start
+    pub limit_bytes_per_s: Option<u64>,
     /// when they start
     pub arrival: Arrival,
     /// none starts, or arrives, from this time on
@@ -91,7 +108,7 @@ pub enum Next {
     Start(Operation),
     /// nothing, before this time or a completion
     Wait(Duration),
-    /// nothing, before a completion
+    /// nothing, before a completion: no place is free, or the marks hold it
     Full,
     /// nothing any more; what is in flight is to be waited for
     Done,
@@ -111,6 +128,8 @@ pub struct Load {
     /// of the last write, its sync comes next
     sync: Option<Operation>,
     in_flight: u16,
+    level: Level,
+    pace: Option<Pace>,
     submitted: Arrivals,
     arrived: Arrivals,
     most_waiting: u64,
@@ -124,7 +143,16 @@ pub struct Load {
 
 impl Load {
     /// At its start.
+    ///
+    /// # Panics
+    /// Where the plan's marks contradict each other.
     pub fn new(plan: Plan) -> Load {
+        let block_bytes = u64::from(plan.block_bytes);
+        let ring_bytes = u64::from(plan.depth) * block_bytes;
+        let high_bytes = plan.high_water_bytes.min(ring_bytes);
+        let marks = Marks::new(high_bytes, plan.low_water_bytes, block_bytes, ring_bytes);
+        let level = Level::new(marks.expect("marks are checked before"));
+        let pace = plan.limit_bytes_per_s.map(Pace::new);
         let arrivals = Arrivals::new(&plan);
         let (draws, submitted, arrived) = (Random::new(plan.seed), arrivals.clone(), arrivals);
         let (next_block, writes, sync, in_flight, most_waiting) = (0, 0, None, 0, 0);
@@ -136,6 +164,8 @@ impl Load {
             writes,
             sync,
             in_flight,
+            level,
+            pace,
             submitted,
             arrived,
             most_waiting,
@@ -158,18 +188,34 @@ impl Load {
             // What arrived in time and finds a place now is begun, though it is found a little late.
             self.last_places.get_or_insert(if self.was_full { 0 } else { places });
         }
+        let is_closed = self.plan.arrival == Arrival::Closed;
         if places == 0 || self.last_places == Some(0) {
-            self.was_full = true;
-            return if is_over { self.end(now) } else { Next::Full };
+            if self.room() == 0 && (is_closed || self.waiting() > 0) {
+                self.level.hold(now);
+            }
+            return self.full(now, is_over);
         }
         let is_last = self.submitted.count == self.plan.operations;
-        let is_closed = self.plan.arrival == Arrival::Closed;
         let sync = self.sync.take();
-        if sync.is_none() && self.waiting() == 0 {
-            match is_closed {
-                _ if is_over || is_last => return self.end(now),
-                true => {}
-                false => return Next::Wait(self.submitted.next_at.min(self.plan.length)),
+        if sync.is_none() {
+            if self.waiting() == 0 {
+                match is_closed {
+                    _ if is_over || is_last => return self.end(now),
+                    true => {}
+                    false => return Next::Wait(self.submitted.next_at.min(self.plan.length)),
+                }
+            }
+            match self.pace.as_mut().map_or(Ok(()), |pace| pace.ready(now)) {
+                Err(_) if is_over => return self.end(now),
+                Err(at) => return Next::Wait(at.min(self.plan.length)),
+                Ok(()) => {}
+            }
+            let block_bytes = u64::from(self.plan.block_bytes);
+            if !self.level.admit(block_bytes, now) {
+                return self.full(now, is_over);
+            }
+            if let Some(pace) = &mut self.pace {
+                pace.spend(block_bytes);
             }
         }
         self.was_full = false;
@@ -178,6 +224,17 @@ impl Load {
             *left -= 1;
         }
         Next::Start(sync.unwrap_or_else(|| self.submit()))
+    }
+
+    fn full(&mut self, now: Duration, is_over: bool) -> Next {
+        self.was_full = true;
+        if is_over { self.end(now) } else { Next::Full }
+    }
+
+    /// So many blocks may start before the high-water mark is reached.
+    fn room(&self) -> u64 {
+        let left = self.level.marks().high_bytes() - self.level.in_flight_bytes();
+        left / u64::from(self.plan.block_bytes)
     }
 
     fn end(&mut self, now: Duration) -> Next {
@@ -192,10 +249,13 @@ impl Load {
         self.draw(intended)
     }
 
-    /// An operation has completed: its place is free.
-    pub fn completed(&mut self) {
+    /// An operation that did this has completed: its place is free.
+    pub fn completed(&mut self, action: Action, now: Duration) {
         assert!(self.in_flight > 0, "only what was started completes");
         self.in_flight -= 1;
+        if action != Action::Sync {
+            self.level.written(self.plan.block_bytes.into(), now);
+        }
     }
 
     /// Nothing is begun any more from `now` on, whatever the plan says.
@@ -222,6 +282,16 @@ impl Load {
     /// Whether it ended as too many waited.
     pub fn is_overrun(&self) -> bool {
         self.overrun
+    }
+
+    /// The marks that hold.
+    pub fn marks(&self) -> Marks {
+        self.level.marks()
+    }
+
+    /// What the level has seen until `now`.
+    pub fn level_stats(&self, now: Duration) -> LevelStats {
+        self.level.stats(now)
     }
 
     /// How many operations are in flight.
@@ -258,6 +328,7 @@ impl Load {
         }
         // Those that get a place now don't wait.
         let places = u64::from(self.plan.depth - self.in_flight);
+        let places = if self.level.is_held() { 0 } else { places.min(self.room()) };
         self.most_waiting = self.most_waiting.max(self.waiting().saturating_sub(places));
     }
 
@@ -286,76 +357,6 @@ impl Load {
             }
         }
         operation
-    }
-}
-
-/// A cursor on the sequence of arrivals.
-#[derive(Clone, Debug)]
-struct Arrivals {
-    count: u64,
-    next_at: Duration,
-    arrival: Arrival,
-    random: Random,
-    /// of the next one, in nanoseconds, unrounded
-    at_ns: f64,
-}
-
-impl Arrivals {
-    fn new(plan: &Plan) -> Arrivals {
-        let arrival = plan.arrival;
-        // Not the draws' numbers once more.
-        let random = Random::new(plan.seed ^ 0x9E37_79B9_7F4A_7C15);
-        let mut arrivals = Arrivals { count: 0, next_at: Duration::ZERO, arrival, random, at_ns: 0.0 };
-        if matches!(arrival, Arrival::Poisson { .. }) {
-            arrivals.advance();
-        }
-        arrivals
-    }
-
-    fn step(&mut self) {
-        self.count += 1;
-        self.advance();
-    }
-
-    fn advance(&mut self) {
-        self.at_ns = match self.arrival {
-            Arrival::Closed => return,
-            // Computed from the start each time, so that nothing adds up.
-            Arrival::Fixed { per_s } => self.count as f64 * 1e9 / per_s,
-            Arrival::Poisson { per_s } => self.at_ns - (1.0 - self.random.unit()).ln() * 1e9 / per_s,
-        };
-        self.next_at = Duration::from_nanos(self.at_ns.round() as u64);
-    }
-}
-
-/// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014): small, and
-/// any seed does.
-#[derive(Clone, Debug)]
-pub struct Random(u64);
-
-impl Random {
-    /// The sequence of `seed`.
-    pub fn new(seed: u64) -> Random {
-        Random(seed)
-    }
-
-    /// Any number.
-    pub fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// One of 0 to `bound` - 1, by the high part of a product (Lemire); the bias is below bound / 2^64.
-    fn below(&mut self, bound: u64) -> u64 {
-        ((u128::from(self.draw()) * u128::from(bound)) >> 64) as u64
-    }
-
-    /// One of [0, 1).
-    fn unit(&mut self) -> f64 {
-        (self.draw() >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn record_times(histogram: &mut Histogram<u64>, ns: u64, times: u64) 
 pub(super) type PerKind = [Option<Histogram<u64>>; Kind::ALL.len()];
 
 /// The histograms of the kinds that have samples, in nanoseconds.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Histograms(PerKind);
 
 impl Histograms {

@@ -17,7 +17,7 @@ pub struct Recorder {
 }
 
 /// What was recorded from `start` to `start + length`, both counted from the start of the run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Interval {
     /// when it began
     pub start: Duration,

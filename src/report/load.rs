@@ -28,6 +28,8 @@ pub struct Load {
     pub sync_every: Option<u64>,
     /// of all that is random
     pub seed: u64,
+    /// most bytes a second that were to start
+    pub limit_bytes_per_s: Option<u64>,
     /// that have completed, syncs not counted
     pub operations: u64,
     /// a second, over the run

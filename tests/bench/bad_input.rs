@@ -8,16 +8,22 @@ use crate::support;
 use crate::support::command::BINARY;
 use crate::support::disk::system;
 use crate::support::report::{at, number, text};
-use crate::support::{Fs, Highwater, LoopDevice, MIB, Nbd, Pause, Scratch, Tmpfs, engines};
+use crate::support::{
+    Fault, FaultyDisk, Fs, Highwater, LoopDevice, MIB, Nbd, On, Pause, Scratch, Tmpfs, engines,
+};
 
 fn quick() -> Highwater {
     Highwater::bench().args(["--for", "200ms", "--size", "8M"])
 }
 
+fn quick_of(workload: &str) -> Highwater {
+    Highwater::bench().args(["--for", "200ms", "--workload", workload])
+}
+
 #[test]
 fn what_cannot_be_meant_is_refused_before_anything_is_touched() {
     let scratch = Scratch::new();
-    let cases: [(&[&str], &str); 21] = [
+    let cases: [(&[&str], &str); 33] = [
         (&["--rate", "0"], "--rate must be larger than 0"),
         (&["--rate", "fast"], "a rate is operations a second: 500/s, 1.5K/s"),
         (&["--for", "0"], "--for must be larger than 0"),
@@ -26,7 +32,25 @@ fn what_cannot_be_meant_is_refused_before_anything_is_touched() {
         (&["--depth", "1025"], "--depth may be at most 1024"),
         (&["--block-size", "0"], "--block-size must be larger than 0"),
         (&["--block-size", "65M"], "--block-size may be at most 64 MiB"),
-        (&["--block-size", "64M", "--depth", "17"], "--depth times --block-size may be at most 1 GiB"),
+        (&["--block-size", "64M", "--depth", "17"], "--buffers times --block-size may be at most 1 GiB"),
+        (&["--buffers", "0"], "--buffers must be larger than 0"),
+        (&["--buffers", "4", "--depth", "8"], "--buffers (4) are fewer than --depth (8) needs (8)"),
+        (&["--workload", "mixed:50", "--buffers", "15", "--depth", "8"], "--depth (8) needs (16)"),
+        (&["--high-water", "2K", "--block-size", "4K"], "(2 KiB) must be at least --block-size (4 KiB)"),
+        (
+            &["--high-water", "64K", "--depth", "8"],
+            "--high-water (64 KiB) is more than --depth times --block-size (32 KiB)",
+        ),
+        (&["--high-water", "64K", "--low-water", "64K"], "(64 KiB) must be below --high-water (64 KiB)"),
+        (&["--high-water", "auto"], "--sweep measures one depth after the other"),
+        (&["--sweep", "--low-water", "4K"], "below any --low-water"),
+        (&["--limit-rate", "0"], "--limit-rate must be larger than 0"),
+        (
+            &["--limit-rate", "4M/s", "--rate", "2K/s"],
+            "--rate times --block-size (7.81 MiB/s) is more than --limit-rate (4.00 MiB/s)",
+        ),
+        (&["--sweep", "--rate", "1K/s", "--limit-rate", "1G"], "--sweep raises the rate"),
+        (&["--jobs", "2"], "--jobs is of copies"),
         (&["--size", "1K"], "--size must be at least --block-size"),
         (&["--sync-every", "0", "--workload", "write"], "--sync-every must be larger than 0"),
         (&["--sync-every", "5"], "--sync-every needs a workload that writes"),
@@ -126,6 +150,68 @@ fn no_room_for_the_scratch_file_is_told_with_its_size() {
     system("mount", &["-o", "remount,ro", disk.dir().to_str().unwrap()]);
     let words = format!("cannot make a scratch file in {directory}: Read-only file system");
     quick().arg(disk.dir()).run().assert_failed(&[&words]);
+}
+
+#[test]
+fn a_directory_that_is_not_ones_own_is_told() {
+    need_root!();
+    let scratch = Scratch::new();
+    let directory = support::command::quoted(&scratch.dir());
+    for workload in ["randread", "copy:/dev/null"] {
+        let bench = quick_of(workload).by_a_plain_user().arg(scratch.dir());
+        let words = format!("cannot make a scratch file in {directory}: Permission denied");
+        bench.run().assert_failed(&[&words]);
+    }
+    assert_eq!(support::names(&scratch.dir()), [""; 0]);
+}
+
+#[test]
+fn no_room_for_a_copy_is_told_and_nothing_is_left() {
+    need_root!();
+    let (scratch, disk) = (Scratch::new(), Tmpfs::new(4 * MIB));
+    fs::write(scratch.path("source"), vec![7; 8 * MIB as usize]).unwrap();
+    let workload = format!("copy:{}", scratch.path("source").display());
+    let outcome = Highwater::bench().args(["--workload", &workload, "--json", "-"]).arg(disk.dir()).run();
+    let report = outcome.assert_code(1).json();
+    assert!(outcome.stderr.contains(": No space left on device"), "{}", outcome.stderr);
+    assert_eq!((text(&report, "outcome"), text(&report, "errors.0.errno")), ("failed", "ENOSPC"));
+    assert_eq!(support::names(&disk.dir()), [""; 0]);
+}
+
+#[test]
+fn a_signal_while_the_scratch_file_is_made_leaves_none() {
+    need_fuse!();
+    for engine in engines() {
+        // 8 MiB in writes of 128 KiB: minutes.
+        let disk = FaultyDisk::new([Fault::Slow(On::Write, Duration::from_secs(2))]);
+        let mut running = quick().args(["--engine", engine, "--json", "-"]).arg(disk.dir()).start();
+        support::wait_for("the scratch file", || !disk.names().is_empty());
+        running.wait_until_it_handles(nix::sys::signal::Signal::SIGINT);
+        running.signal(nix::sys::signal::Signal::SIGINT);
+        let outcome = running.wait();
+        outcome.assert_code(130);
+        let said = "highwater: stopped before anything was measured; no scratch file is left\n";
+        assert_eq!((outcome.stderr.as_str(), &outcome.stdout[..]), (said, &b""[..]));
+        assert_eq!(disk.names(), Vec::<std::ffi::OsString>::new());
+    }
+}
+
+#[test]
+fn a_signal_ends_copies_with_a_report_and_leaves_none() {
+    let scratch = Scratch::new();
+    fs::write(scratch.path("source"), vec![7; 2 * MIB as usize]).unwrap();
+    fs::create_dir(scratch.path("target")).unwrap();
+    let workload = format!("copy:{}", scratch.path("source").display());
+    let args = ["--json", "-", "-q", "--for", "60s", "--limit-rate", "1M", "--block-size", "64K"];
+    let mut running =
+        Highwater::bench().args(args).args(["--workload", &workload]).arg(scratch.path("target")).start();
+    running.wait_until_it_handles(nix::sys::signal::Signal::SIGINT);
+    support::wait_for("a copy", || !support::names(&scratch.path("target")).is_empty());
+    std::thread::sleep(Duration::from_millis(300));
+    running.signal(nix::sys::signal::Signal::SIGINT);
+    let report = running.wait().assert_code(130).json();
+    assert_eq!(text(&report, "outcome"), "interrupted");
+    assert_eq!(support::names(&scratch.path("target")), [""; 0]);
 }
 
 #[test]

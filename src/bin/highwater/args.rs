@@ -98,7 +98,7 @@ pub fn command() -> clap::Command {
 }
 
 /// The ring, its marks and how it is driven: the same for every job.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Engine")]
 pub struct EngineOptions {
     /// Unit of transfer [default: 512K]
@@ -204,7 +204,7 @@ impl OutputOptions {
 }
 
 /// What stands before the target: the same for every job.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Simulated {
     /// A device that does not exist before the target: slow, faulty, full; see below
     #[arg(long, value_name = "SPEC")]

@@ -194,7 +194,8 @@ pub fn size(engine: &EngineOptions) -> Result<highwater::engine::Size, Usage> {
     typed.resolve().map_err(|error| Usage::new(contradiction(error)))
 }
 
-fn contradiction(error: MarksError) -> String {
+/// How the marks contradict each other, the block or the ring.
+pub fn contradiction(error: MarksError) -> String {
     let size = format_bytes;
     match error {
         MarksError::Zero => "--block-size, --buffers and --high-water must be larger than 0".into(),

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::engine::post::{Lane, Wait};
@@ -26,6 +26,8 @@ pub(super) struct Board {
     path: PathBuf,
     cancel: Cancel,
     state: Mutex<State>,
+    /// for threads that the marks hold back
+    opened: Condvar,
     ended: AtomicBool,
     /// how many operations of each lane have completed
     turns: [AtomicU64; 3],
@@ -49,6 +51,8 @@ pub(super) struct State {
     /// when the last one completed, or none was begun any more
     last: Duration,
     waiting: u64,
+    /// threads that wait for room under the marks
+    held_back: u16,
 }
 
 /// An operation in flight.
@@ -89,9 +93,19 @@ impl Board {
             interrupted: false,
             last: Duration::ZERO,
             waiting: 0,
+            held_back: 0,
         };
         let (ended, turns) = (AtomicBool::new(false), Default::default());
-        Board { began: Instant::now(), plan, path, cancel, state: Mutex::new(state), ended, turns }
+        Board {
+            began: Instant::now(),
+            plan,
+            path,
+            cancel,
+            state: Mutex::new(state),
+            opened: Condvar::new(),
+            ended,
+            turns,
+        }
     }
 
     pub fn now(&self) -> Duration {
@@ -105,6 +119,20 @@ impl Board {
 
     pub fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until an operation has completed, or for so long.
+    pub fn wait_for_room(&self, mut state: MutexGuard<'_, State>, at_most: Duration) {
+        state.held_back += 1;
+        let waited = self.opened.wait_timeout(state, at_most);
+        waited.unwrap_or_else(PoisonError::into_inner).0.held_back -= 1;
+    }
+
+    /// An operation has completed: whoever waits for that looks again.
+    pub fn tell_room(&self, state: &State) {
+        if state.held_back > 0 {
+            self.opened.notify_all();
+        }
     }
 
     /// Whether nothing more is begun.
@@ -143,7 +171,7 @@ impl Board {
             return Settled::Again(operation);
         }
         state.out[usize::from(place)] = None;
-        state.load.completed();
+        state.load.completed(operation.action, now);
         self.turns[lane as usize].fetch_add(1, Ordering::Relaxed);
         let moved = match (result, operation.action) {
             (Ok(_), Action::Sync) => Ok(0),
@@ -235,6 +263,8 @@ impl Board {
             outstanding,
             waiting: state.waiting,
             most_waiting: state.load.most_waiting(),
+            marks: state.load.marks(),
+            level: state.load.level_stats(now),
             overrun: state.load.is_overrun(),
             interrupted: state.interrupted,
             failures: state.failures,

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use crate::error::{Cause, Error, Op};
 use crate::flow::load::{Action, Arrival, Operation, Plan};
-use crate::flow::simulate;
+use crate::flow::{LevelStats, Marks, simulate};
 use crate::latency::{Interval, Kind, Totals};
 use crate::ring::Arena;
 use crate::sys;
@@ -31,6 +31,8 @@ use board::Board;
 pub struct Setup {
     /// which operations
     pub plan: Plan,
+    /// how many there are, one at least for each operation in flight, two where they read and write
+    pub buffers: u16,
     /// on what; opened with O_DIRECT where the page cache is to be gone around
     pub file: Arc<OwnedFd>,
     /// what messages call it
@@ -84,6 +86,10 @@ pub struct Outcome {
     pub waiting: u64,
     /// the most that waited at once
     pub most_waiting: u64,
+    /// that held
+    pub marks: Marks,
+    /// of the bytes in flight
+    pub level: LevelStats,
     /// it ended early, as more than [`MOST_WAITING`](crate::flow::load::MOST_WAITING) would have waited
     pub overrun: bool,
     /// it was stopped from outside
@@ -123,8 +129,8 @@ enum Message {
 /// Where it can't begin: io_uring demanded and refused, no memory, no thread. What fails later is in the
 /// outcome.
 pub fn run(setup: Setup, witness: &mut dyn Witness, cancel: &Cancel) -> Result<Outcome, Error> {
-    let Setup { plan, file, path, simulated, choice, interval, stall_limit, patience } = setup;
-    let arena = arena(&plan)?;
+    let Setup { plan, buffers, file, path, simulated, choice, interval, stall_limit, patience } = setup;
+    let arena = super::arena(plan.block_bytes, buffers)?;
     content::fill(&arena, plan.seed);
     let kinds: &[Kind] = if plan.arrival == Arrival::Closed { &Kind::SERVICE } else { &Kind::ALL };
     let (tell, told) = channel();
@@ -167,14 +173,8 @@ pub fn run(setup: Setup, witness: &mut dyn Witness, cancel: &Cancel) -> Result<O
     Ok(outcome)
 }
 
-/// Reads and writes have buffers of their own, so that what is written is never what was read.
-fn arena(plan: &Plan) -> Result<Arc<Arena>, Error> {
-    let is_mixed = !matches!(plan.read_percent, 0 | 100);
-    let buffers = if is_mixed { 2 * plan.depth } else { plan.depth };
-    super::arena(plan.block_bytes, buffers)
-}
-
-/// Which buffer an operation uses at its place.
+/// Which buffer an operation uses at its place: reads and writes have their own, so that what is written is
+/// never what was read.
 fn slot(plan: &Plan, action: Action, place: u16) -> u16 {
     match action {
         Action::Write if plan.read_percent > 0 => plan.depth + place,

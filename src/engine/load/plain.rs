@@ -41,22 +41,29 @@ fn work(board: &Board, ground: &Ground, place: u16) {
         }
         let now = board.now();
         state.close_intervals(now);
-        let next = board.next(&mut state, now, || place);
-        drop(state);
-        match next {
-            Next::Start(operation) => loop {
-                let result = transfer(board, ground, place, operation);
-                let now = board.now();
-                let mut state = board.lock();
-                state.close_intervals(now);
-                match board.settle(&mut state, place, result, now) {
-                    Settled::Done => break,
-                    Settled::Again(_) => {}
-                }
-            },
-            Next::Wait(until) => thread::sleep(until.saturating_sub(board.now()).min(NAP)),
-            Next::Full => unreachable!("every thread has a place"),
+        match board.next(&mut state, now, || place) {
+            Next::Start(operation) => {
+                drop(state);
+                complete(board, ground, place, operation);
+            }
+            Next::Wait(until) => {
+                drop(state);
+                thread::sleep(until.saturating_sub(board.now()).min(NAP));
+            }
+            Next::Full => board.wait_for_room(state, NAP),
             Next::Done => return,
+        }
+    }
+}
+
+fn complete(board: &Board, ground: &Ground, place: u16, operation: Operation) {
+    loop {
+        let result = transfer(board, ground, place, operation);
+        let now = board.now();
+        let mut state = board.lock();
+        state.close_intervals(now);
+        if let Settled::Done = board.settle(&mut state, place, result, now) {
+            return board.tell_room(&state);
         }
     }
 }

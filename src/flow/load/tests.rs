@@ -10,6 +10,9 @@ fn plan() -> Plan {
         block_bytes: 4096,
         blocks: 1000,
         depth: 4,
+        high_water_bytes: u64::MAX,
+        low_water_bytes: None,
+        limit_bytes_per_s: None,
         arrival: Arrival::Fixed { per_s: 500.0 },
         length: 8 * SECOND,
         operations: u64::MAX,
@@ -31,6 +34,8 @@ fn run(
         let wait = match load.next(now) {
             Next::Start(operation) => {
                 out.push((operation, now, now + service(now)));
+                let moving = out.iter().filter(|(operation, ..)| operation.action != Action::Sync).count();
+                assert!(moving as u64 * u64::from(plan.block_bytes) <= load.marks().high_bytes());
                 continue;
             }
             Next::Wait(until) => Some(until),
@@ -43,7 +48,7 @@ fn run(
             (Some((nth, end)), wait) if wait.is_none_or(|until| end <= until) => {
                 now = now.max(end);
                 done.push(out.remove(nth));
-                load.completed();
+                load.completed(done.last().unwrap().0.action, now);
             }
             (_, Some(until)) => now = now.max(until),
             (_, None) => panic!("nothing to wait for"),
@@ -130,6 +135,41 @@ fn syncs_come_after_every_so_many_writes() {
 }
 
 #[test]
+fn a_low_water_mark_holds_what_comes_until_so_little_is_in_flight() {
+    let closed = Plan { arrival: Arrival::Closed, length: SECOND, ..plan() };
+    let marked = Plan { low_water_bytes: Some(0), ..closed };
+    // Four start at once, and take 10, 20, 30 and 40 ms: the next four wait for the last of them.
+    let mut nth = 0;
+    let (done, _, load) = run(marked, |_| {
+        nth += 1;
+        Duration::from_millis(10 * ((nth - 1) % 4 + 1))
+    });
+    let mut starts: Vec<u128> = done.iter().map(|(_, start, _)| start.as_millis()).collect();
+    starts.sort();
+    let expected: Vec<u128> = (0..25).flat_map(|nth| [40 * nth; 4]).collect();
+    assert_eq!(starts, expected);
+    let stats = load.level_stats(SECOND);
+    assert_eq!((stats.peak_bytes, stats.backpressure_events, stats.drain_events), (4 * 4096, 25, 25));
+    assert_eq!(stats.paused, SECOND);
+    // At half of it two are in flight at most, though there are places for four.
+    let (done, _, load) = run(Plan { high_water_bytes: 2 * 4096 + 1, ..closed }, |_| SECOND / 100);
+    assert_eq!((done.len(), load.level_stats(SECOND).peak_bytes), (200, 2 * 4096));
+}
+
+#[test]
+fn what_waits_for_the_marks_or_the_limit_counts_from_its_arrival() {
+    // 500 a second arrive, and 250 may start.
+    let limited = Plan { limit_bytes_per_s: Some(250 * 4096), length: SECOND, ..plan() };
+    let (done, abandoned, load) = run(limited, |_| Duration::from_micros(10));
+    assert!((249..=264).contains(&done.len()), "{}", done.len());
+    assert_eq!(done.len() + abandoned.len(), 500);
+    let waited = done.iter().map(|(operation, start, _)| *start - operation.intended.unwrap());
+    let longest = waited.max().unwrap();
+    assert!((Duration::from_millis(470)..Duration::from_millis(502)).contains(&longest), "{longest:?}");
+    assert!(load.most_waiting() >= 230, "{}", load.most_waiting());
+}
+
+#[test]
 fn poisson_gaps_have_the_mean_and_the_spread_of_their_rate() {
     let poisson = Plan { arrival: Arrival::Poisson { per_s: 1000.0 }, length: 100 * SECOND, ..plan() };
     let (done, abandoned, _) = run(Plan { depth: 1000, ..poisson }, |_| Duration::from_micros(1));
@@ -143,16 +183,22 @@ fn poisson_gaps_have_the_mean_and_the_spread_of_their_rate() {
 }
 
 proptest! {
-    /// Whatever the target does: the depth holds, every arrival is submitted or told of, once, in order,
-    /// and no sooner than it was meant.
+    /// Whatever the target does, and wherever the marks and the limit are: they hold, every arrival is
+    /// submitted or told of, once, in order, and no sooner than it was meant.
     #[test]
     fn nothing_is_lost_whatever_the_target_does(
         seed: u64, depth in 1u16..40, per_s in 1.0..5000.0, poisson: bool, read_percent in 0u8..=100,
         times_us in prop::collection::vec(1u64..200_000, 1..50), length_ms in 1u64..2000,
+        high_blocks in 1u64..50, low_percent in proptest::option::of(0u64..100),
+        limit_bytes_per_s in proptest::option::of(1u64..100_000_000),
     ) {
         let arrival = if poisson { Arrival::Poisson { per_s } } else { Arrival::Fixed { per_s } };
         let length = Duration::from_millis(length_ms);
+        let high_water_bytes = high_blocks * 4096;
+        let low_water_bytes =
+            low_percent.map(|percent| high_blocks.min(depth.into()) * 4096 * percent / 100);
         let plan = Plan { depth, arrival, read_percent, length, seed, ..plan() };
+        let plan = Plan { high_water_bytes, low_water_bytes, limit_bytes_per_s, ..plan };
         let mut times = times_us.iter().cycle();
         let (done, abandoned, load) = run(plan, |_| Duration::from_micros(*times.next().unwrap()));
         prop_assert_eq!(load.in_flight(), 0);

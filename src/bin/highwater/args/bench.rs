@@ -8,17 +8,43 @@ use highwater::bench::Workload;
 use highwater::bench::sweep::{Goal, Percentile};
 use highwater::units::{parse_duration, parse_size};
 
-use super::{Engine, OutputOptions, SPEC, Simulated, When};
+use super::{EngineOptions, OutputOptions, SPEC};
 
 /// `highwater bench` as typed.
 #[derive(Debug, Args)]
 #[command(after_help = format!("{SPEC}\n\n{AFTER_HELP}"), max_term_width = 100)]
+#[command(mut_arg("manifest", |arg| arg.hide(true)))]
+#[command(mut_arg("block_size", |arg| arg.help("Of each operation [default: 4K in random order, else 512K]")))]
+#[command(mut_arg("buffers", |arg| arg.help(
+    "Buffers in the ring [default: one for each of --depth, two for each of a mixed load]"
+)))]
+#[command(mut_arg("high_water", |arg| arg.help(
+    "Most bytes in flight: operations start only below it; auto is of copies [default: --depth blocks]"
+)))]
+#[command(mut_arg("low_water", |arg| arg.help(
+    "Once full, operations start again when so few bytes are in flight [default: at once]"
+)))]
+#[command(mut_arg("limit_rate", |arg| arg.help("At most so many bytes a second, read and written")))]
+#[command(mut_arg("direct", |arg| arg.help(
+    "Go around the page cache: where that is possible (auto), or fail (always), or never"
+)))]
+#[command(mut_arg("engine", |arg| arg.help(
+    "io_uring (ring), pread and pwrite with a thread for each (plain), or what is possible (auto)"
+)))]
+#[command(mut_arg("jobs", |arg| arg.help(
+    "Of copies: files of a tree that are copied at the same time [default: as many as there are CPUs]"
+)))]
+#[command(mut_arg("stall_limit", |arg| arg.help(
+    "Tell what hangs once nothing has completed for so long; 0 never does [default: 1s]"
+)))]
 pub struct Bench {
     /// A directory (a scratch file is made there, and removed), a file or a block device
     #[arg(value_hint = clap::ValueHint::AnyPath)]
     pub target: PathBuf,
     #[command(flatten)]
     pub load: LoadOptions,
+    #[command(flatten)]
+    pub engine: EngineOptions,
     #[command(flatten)]
     pub output: OutputOptions,
 }
@@ -31,9 +57,6 @@ pub struct LoadOptions {
     /// copy:SOURCE: copies of it, as highwater copy makes them
     #[arg(long, value_name = "WHAT", default_value = "randread", value_parser = parse_workload)]
     pub workload: What,
-    /// Of each operation [default: 4K in random order, else 512K]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub block_size: Option<u64>,
     /// Operations in flight at most [default: 32 in random order, else 8]
     #[arg(long, value_name = "N")]
     pub depth: Option<u64>,
@@ -64,14 +87,6 @@ pub struct LoadOptions {
     /// Write to a file or device that exists: what it holds is lost
     #[arg(long)]
     pub destroy_data: bool,
-    /// Go around the page cache: where that is possible (auto), or fail (always), or never
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub direct: When,
-    /// io_uring (ring), pread and pwrite with a thread for each (plain), or what is possible (auto)
-    #[arg(long, value_name = "ENGINE", default_value = "auto")]
-    pub engine: Engine,
-    #[command(flatten)]
-    pub simulated: Simulated,
 }
 
 /// `--workload`

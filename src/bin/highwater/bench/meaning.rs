@@ -3,14 +3,14 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use highwater::bench::{Options, Unfit, Workload};
+use highwater::bench::{Options, Size, Typed, Unfit, Workload};
 use highwater::engine::{Choice, Direct};
 use highwater::flow::load::Arrival;
-use highwater::units::format_bytes;
+use highwater::units::{format_bytes, format_rate};
 
 use crate::args::bench::{self, Bench, LoadOptions, What};
-use crate::args::{Engine, When};
-use crate::meaning::{outputs, simulate};
+use crate::args::{Engine, EngineOptions, Mark, When};
+use crate::meaning::{self, outputs, simulate};
 
 /// How long a load is, and each of a sweep's, unless that was typed.
 const LENGTH: Duration = Duration::from_secs(10);
@@ -18,9 +18,9 @@ const STEP_LENGTH: Duration = Duration::from_secs(3);
 /// How far a sweep raises the depth.
 const SWEEP_DEPTH: u64 = 256;
 /// How long an interval is unless that was typed.
-const INTERVAL: Duration = Duration::from_secs(1);
+pub const INTERVAL: Duration = Duration::from_secs(1);
 /// Nothing completed for so long: no healthy disk does that under a load that is measured.
-const STALL_LIMIT: Duration = Duration::from_secs(1);
+pub const STALL_LIMIT: Duration = Duration::from_secs(1);
 /// For what is out at the end nobody waits any longer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -50,11 +50,22 @@ pub fn options(typed: &Bench, workload: Workload) -> Result<Options, String> {
                     --html and --svg draw it"
             .into());
     }
-    let depth = if sweep && typed.load.rate.is_none() { SWEEP_DEPTH } else { workload.depth() };
+    let engine = &typed.engine;
+    if engine.jobs.is_some_and(|jobs| jobs != 1) {
+        return Err("--jobs is of copies: --depth is how many operations are in flight".into());
+    }
+    let raises_depth = sweep && typed.load.rate.is_none();
+    if raises_depth && engine.low_water.is_some() {
+        return Err("--sweep begins with one operation in flight, below any --low-water".into());
+    }
+    if sweep && !raises_depth && engine.limit_rate.is_some() {
+        return Err("--sweep raises the rate, and --limit-rate holds it".into());
+    }
+    let depth = if raises_depth { SWEEP_DEPTH } else { workload.depth() };
     let options = Options {
         workload,
-        block_bytes: typed.load.block_size.unwrap_or(workload.block_bytes()),
-        depth: typed.load.depth.unwrap_or(depth),
+        size: in_flight(engine, typed.load.depth, workload, depth)?,
+        limit_bytes_per_s: engine.limit_rate,
         arrival: match (typed.load.rate, typed.load.arrival) {
             (None, _) => Arrival::Closed,
             (Some(per_s), bench::Arrival::Fixed) => Arrival::Fixed { per_s },
@@ -65,22 +76,42 @@ pub fn options(typed: &Bench, workload: Workload) -> Result<Options, String> {
         sync_every,
         seed: typed.load.seed.unwrap_or_else(|| RandomState::new().hash_one(std::process::id())),
         destroy_data,
-        direct: match typed.load.direct {
+        direct: match engine.direct {
             When::Auto => Direct::Auto,
             When::Always => Direct::Always,
             When::Never => Direct::Never,
         },
-        engine: match typed.load.engine {
+        engine: match engine.engine {
             Engine::Auto => Choice::Auto,
             Engine::Ring => Choice::Ring,
             Engine::Plain => Choice::Plain,
         },
-        simulated: simulate::device(&typed.load.simulated)?,
+        simulated: simulate::device(&engine.simulated)?,
         interval: Some(typed.output.interval.unwrap_or(INTERVAL)),
         stall_limit: typed.output.stall_limit.unwrap_or(STALL_LIMIT),
         patience: PATIENCE.max(typed.output.stall_limit.unwrap_or_default()),
     };
     options.check().map(|()| options).map_err(unfit)
+}
+
+fn in_flight(
+    engine: &EngineOptions,
+    typed: Option<u64>,
+    workload: Workload,
+    depth: u64,
+) -> Result<Size, String> {
+    let high_water = match engine.high_water {
+        Some(Mark::Auto) => {
+            return Err("--high-water auto moves the mark while it is measured: --sweep measures one depth \
+                        after the other"
+                .into());
+        }
+        Some(Mark::Bytes(bytes)) => Some(bytes),
+        None => None,
+    };
+    let EngineOptions { block_size: block_bytes, buffers, low_water, .. } = *engine;
+    let typed = Typed { block_bytes, depth: typed, buffers, high_water, low_water };
+    typed.resolve(workload, depth).map_err(unfit)
 }
 
 fn unfit(unfit: Unfit) -> String {
@@ -89,8 +120,23 @@ fn unfit(unfit: Unfit) -> String {
         Unfit::Block { most } => format!("--block-size may be at most {}", format_bytes(most)),
         Unfit::Depth { most } => format!("--depth may be at most {most}"),
         Unfit::Memory { most } => {
-            format!("--depth times --block-size may be at most {}, twice that for mixed", format_bytes(most))
+            format!("--buffers times --block-size may be at most {}", format_bytes(most))
         }
+        Unfit::Buffers { most } => format!("--buffers may be at most {most}"),
+        Unfit::TooFewBuffers { buffers, depth, needed } => {
+            format!("--buffers ({buffers}) are fewer than --depth ({depth}) needs ({needed})")
+        }
+        Unfit::HighAboveDepth { high, ring } => format!(
+            "--high-water ({}) is more than --depth times --block-size ({})",
+            format_bytes(high),
+            format_bytes(ring)
+        ),
+        Unfit::Marks(error) => meaning::contradiction(error),
+        Unfit::RateAboveLimit { wanted, limit } => format!(
+            "--rate times --block-size ({}) is more than --limit-rate ({})",
+            format_rate(wanted as f64),
+            format_rate(limit as f64)
+        ),
         Unfit::Size => "--size must be at least --block-size".into(),
         Unfit::NothingToSync => "--sync-every needs a workload that writes".into(),
     }

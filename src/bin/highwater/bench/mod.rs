@@ -1,6 +1,7 @@
 //! `highwater bench` from its command line to its exit status.
 
 mod copies;
+mod joined;
 mod live;
 mod meaning;
 mod summary;
@@ -40,7 +41,10 @@ pub fn bench(typed: &Typed) -> ExitCode {
         What::Load(workload) => {
             meaning::options(typed, *workload).map(|options| Meant::Load(Box::new(options)))
         }
-        What::Copy(source) => copies::unfit(&typed.load).map_or(Ok(Meant::Copies(source)), Err),
+        What::Copy(source) => {
+            let unfit = copies::unfit(&typed.load).map_or(Ok(()), Err);
+            unfit.and_then(|()| copies::job(typed, source, &typed.target)).map(|_| Meant::Copies(source))
+        }
     };
     let what = match what {
         Ok(what) => what,
@@ -69,6 +73,10 @@ enum Meant<'a> {
     Copies(&'a Path),
 }
 
+fn progress(typed: &Typed) -> When {
+    if typed.output.quiet { When::Never } else { typed.output.progress.unwrap_or(When::Auto) }
+}
+
 fn usage(message: &str) -> ExitCode {
     say(message);
     eprintln!("Try 'highwater bench --help' for more information.");
@@ -77,8 +85,7 @@ fn usage(message: &str) -> ExitCode {
 
 /// A load, or a sweep of them.
 fn carry_out(typed: &Typed, options: Options, mut outputs: Outputs, cancel: &Cancel) -> ExitCode {
-    let progress = if typed.output.quiet { When::Never } else { typed.output.progress.unwrap_or(When::Auto) };
-    let display = Display::new(progress);
+    let display = Display::new(progress(typed));
     let mut live = Live::new(display, outputs.intervals(), options.length);
     let opened = Bench::open(&typed.target, options, &mut live, cancel);
     let bench = match opened {

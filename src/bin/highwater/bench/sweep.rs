@@ -50,6 +50,11 @@ pub fn merged(steps: Vec<Step>) -> Option<Outcome> {
         whole.waiting += step.waiting;
         whole.most_waiting = whole.most_waiting.max(step.most_waiting);
         whole.outstanding = step.outstanding;
+        whole.marks = step.marks;
+        whole.level.peak_bytes = whole.level.peak_bytes.max(step.level.peak_bytes);
+        whole.level.backpressure_events += step.level.backpressure_events;
+        whole.level.drain_events += step.level.drain_events;
+        whole.level.paused += step.level.paused;
         whole.overrun |= step.overrun;
         whole.interrupted |= step.interrupted;
         whole.errors.extend(step.errors);

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use highwater::latency::{Kind, Summary};
-use highwater::report::{Latency, Method, Run, write_rows};
+use highwater::report::{Latency, Load, Method, Run, write_rows};
 use highwater::units::{format_bytes, format_rate};
 
 use crate::quote::quote;
@@ -33,10 +33,11 @@ fn text(run: &Run, target: &Path) -> String {
     };
     let _ = writeln!(
         text,
-        "{} of {}, depth {}, {pace}, on {} of {}",
+        "{} of {}, depth {}{}, {pace}, on {} of {}",
         load.workload,
         format_bytes(load.block_bytes),
         load.depth,
+        held(run, load),
         format_bytes(load.size_bytes),
         match load.ground.as_str() {
             "scratch" => format!("a scratch file in {}", quote(target)),
@@ -66,6 +67,11 @@ fn text(run: &Run, target: &Path) -> String {
         table(&mut text, "response time", response, run.admission.as_ref());
     }
     text.push('\n');
+    let times = run.latency.each().into_iter().chain(run.response.iter().flat_map(Latency::each));
+    if times.chain(&run.admission).any(|times| times.count > 0 && times.p99_99_ns.is_none()) {
+        let _ =
+            writeln!(text, "- too few operations to tell: it takes 100 for p99, 1000 for p99.9 and so on");
+    }
     for stall in &run.stalls {
         let _ = writeln!(
             text,
@@ -75,6 +81,22 @@ fn text(run: &Run, target: &Path) -> String {
     }
     for note in &run.notes {
         let _ = writeln!(text, "{note}");
+    }
+    text
+}
+
+/// The marks and the limit that hold operations back, where they are others than the depth makes.
+fn held(run: &Run, load: &Load) -> String {
+    let (high, low) = (run.flow.high_water_bytes, run.flow.low_water_bytes);
+    let mut text = String::new();
+    if high != load.depth * load.block_bytes {
+        text += &format!(", at most {} in flight", format_bytes(high));
+    }
+    if low != high.saturating_sub(load.block_bytes) {
+        text += &format!(", once full down to {}", format_bytes(low));
+    }
+    if let Some(limit) = load.limit_bytes_per_s {
+        text += &format!(", at most {}", format_rate(limit as f64));
     }
     text
 }
