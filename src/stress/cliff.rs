@@ -3,7 +3,8 @@
 //! **Where.** Binary segmentation (A. J. Scott and M. Knott, Biometrics 30, 1974): a series is cut where
 //! the sum of squares within both parts is least, and each part is cut again. The values are logarithms
 //! of rates, so that falling from 100 to 50 weighs the same as from 20 to 10, cut off at a quarter of the
-//! lower quartile and at four times the upper one, so that a stall weighs no more than a slow interval.
+//! lower quartile and at four times the upper one, of intervals in which something was written, so that a
+//! stall weighs no more than a slow interval, however long it is.
 //!
 //! **Whether.** A cut counts only where its parts differ by more than noise does: of 999 random orders
 //! of the same values none may have a cut that divides them as well (a permutation test at 0.1 %). The
@@ -61,11 +62,12 @@ const DEEPEST: u32 = 5;
 pub fn find(steps: &[Step]) -> Option<Cliff> {
     let steps = even(steps);
     let rates: Vec<f64> = steps.iter().map(rate).collect();
-    let (least, most) = (quantile(&rates, 0.25) / 4.0, quantile(&rates, 0.75) * 4.0);
-    if most <= 0.0 {
+    let moving: Vec<f64> = rates.iter().copied().filter(|rate| *rate > 0.0).collect();
+    let (least, most) = (quantile(&moving, 0.25) / 4.0, quantile(&moving, 0.75) * 4.0);
+    if moving.is_empty() {
         return None;
     }
-    let values: Vec<f64> = rates.iter().map(|rate| rate.clamp(least, most).max(most * 1e-6).ln()).collect();
+    let values: Vec<f64> = rates.iter().map(|rate| rate.clamp(least, most).ln()).collect();
     let mut cuts = Vec::new();
     segment(&values, 0, DEEPEST, &mut cuts);
     cuts.sort_unstable();
@@ -214,6 +216,14 @@ mod tests {
         assert_eq!(cliff.at, Duration::from_secs(12));
         assert_eq!(cliff.after_bytes, 1200 << 20);
         assert_eq!((cliff.before_bytes_per_s, cliff.after_bytes_per_s), (100.0 * MIB, 20.0 * MIB));
+    }
+
+    /// As a disk did whose throttle was changed while the machine was busy.
+    #[test]
+    fn a_cliff_that_begins_with_a_long_stall_is_found() {
+        let parts = [(8, 100.0), (8, 0.0), (1, 30.0), (5, 0.0), (17, 20.0)];
+        let rates = parts.into_iter().flat_map(|(n, rate)| std::iter::repeat_n(rate, n));
+        assert_eq!(find(&series(rates)).unwrap().at, Duration::from_secs(8));
     }
 
     #[test]

@@ -42,8 +42,8 @@ fn a_stall_is_told_while_it_lasts_and_with_its_length() {
         let stalls = at(&report, "stalls").as_array().unwrap();
         let lengths = stalls.iter().map(|stall| stall["length_s"].as_f64().unwrap());
         let (nth, length) = lengths.enumerate().max_by(|one, other| one.1.total_cmp(&other.1)).unwrap();
-        // A block is due every 50 ms.
-        let (least, most) = (held - 0.2, until_told + 0.2);
+        // A block is due every 50 ms, on a machine that is not busy.
+        let (least, most) = (held - 0.5, until_told + 0.5);
         assert!((least..=most).contains(&length), "{length} s, not {least} to {most}: {stalls:?}");
         assert_eq!(text(&stalls[nth], "op"), "write");
         assert_eq!(number(&report, "check.good"), number(&report, "check.blocks"));
