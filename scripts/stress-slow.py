@@ -34,6 +34,7 @@ MIB = 1 << 20
 BLKIO = pathlib.Path("/sys/fs/cgroup/blkio")
 ENOUGH = 0.95  # of what a target can take
 FLAT = 2 * MIB  # of memory
+DIRTY = 2 * MIB  # of dirty pages, of whatever else the machine does
 STALL_OFF = 0.05  # seconds
 CLIFF_OFF = 2  # intervals
 
@@ -123,18 +124,30 @@ def dirty_bytes():
     return sum(1024 * int(fields[name].split()[0]) for name in ["Dirty", "Writeback"])
 
 
-class Run:
-    """A stress run in a group, and the most dirty pages that the machine had meanwhile."""
+def resident_bytes(pid):
+    """None once it has ended."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return None
 
-    def __init__(self, binary, work, target, options, join=None):
+
+class Run:
+    """A stress run in a group, its memory after `settled` seconds, and the most dirty pages that the machine had."""
+
+    def __init__(self, binary, work, target, options, join=None, settled=60):
         self.path = work / "report.json"
+        self.settled, self.early = settled, None
         command = [binary, "stress", "-q", "--json", self.path, *options, target]
         os.sync()
         self.dirty_before = self.dirty = dirty_bytes()
         self.process = subprocess.Popen(command, preexec_fn=join, stderr=subprocess.DEVNULL)
 
     def report(self):
+        began = time.monotonic()
         while self.process.poll() is None:
+            if self.early is None and time.monotonic() - began >= self.settled:
+                self.early = resident_bytes(self.process.pid)
             self.dirty = max(self.dirty, dirty_bytes())
             time.sleep(0.1)
         if self.process.returncode != 0:
@@ -149,14 +162,16 @@ def row(name, can_take, run):
     share = rate / can_take
     print(f"| {name} | {can_take / MIB:.2f} | {rate / MIB:.2f} | {100 * share:.1f} % "
           f"| {flow['peak_in_flight_bytes'] / MIB:g} of {flow['high_water_bytes'] / MIB:g} MiB "
-          f"| {memory['first_bytes'] / MIB:.1f}, {memory['last_bytes'] / MIB:.1f} MiB "
+          f"| {run.early / MIB:.1f}, {memory['last_bytes'] / MIB:.1f} MiB "
           f"| {run.dirty_before / MIB:.1f}, {run.dirty / MIB:.1f} MiB |", flush=True)
     return (share >= ENOUGH and flow["peak_in_flight_bytes"] <= flow["high_water_bytes"]
-            and abs(memory["last_bytes"] - memory["first_bytes"]) <= FLAT)
+            and abs(memory["last_bytes"] - run.early) <= FLAT
+            and run.dirty <= run.dirty_before + DIRTY)
 
 
 def targets(arguments, work):
-    print("| target | can take, MiB/s | sustained | share | most in flight | memory at first, at last "
+    settled = min(60, arguments.seconds // 2)
+    print(f"| target | can take, MiB/s | sustained | share | most in flight | memory after {settled} s, at last "
           "| dirty pages before, at most |")
     print("|---|---:|---:|---:|---:|---:|---:|")
     good = True
@@ -170,14 +185,14 @@ def targets(arguments, work):
         ]:
             throttle = Throttle(device)
             throttle.set(what, limit)
-            good &= row(name, can_take, Run(arguments.bin, work, mount, lasts + options, throttle.join))
+            good &= row(name, can_take, Run(arguments.bin, work, mount, lasts + options, throttle.join, settled))
             throttle.remove()
     with delayed(work, 256 * MIB) as device:
         fio = ["fio", "--name=w", f"--filename={device}", "--rw=write", "--bs=512k", "--iodepth=8", "--direct=1",
                "--ioengine=io_uring", "--time_based", "--runtime=8", "--output-format=json"]
         can_take = json.loads(system(*fio))["jobs"][0]["write"]["bw_bytes"]
         options = ["--destroy-data", "--state", work / "state", *lasts]
-        good &= row("nbdkit, 20 ms a write (by fio)", can_take, Run(arguments.bin, work, device, options))
+        good &= row("nbdkit, 20 ms a write (by fio)", can_take, Run(arguments.bin, work, device, options, None, settled))
     return good
 
 
@@ -192,11 +207,17 @@ def longest_gap(device, done, found):
 
 
 def stall(arguments, work):
-    """Seconds: between the two changes of the throttle, without a completed write, as reported."""
-    with disk(work, 512 * MIB) as (mount, device):
+    """Seconds: between the two changes of the throttle, without a completed write, as reported.
+
+    On the bare device: what a file system's own threads write would count as well.
+    """
+    image = work / "image"
+    with image.open("wb") as file:
+        file.truncate(96 * MIB)
+    with loop_device(image) as device:
         throttle = Throttle(device)
-        options = ["--size", "96M", "--limit-rate", "20M/s", "--sync-every", "1h"]
-        run = Run(arguments.bin, work, mount, options, throttle.join)
+        options = ["--destroy-data", "--state", work / "state", "--limit-rate", "20M/s", "--sync-every", "1h"]
+        run = Run(arguments.bin, work, device, options, throttle.join)
         time.sleep(1)
         done, found = threading.Event(), [0]
         observer = threading.Thread(target=longest_gap, args=(device, done, found))

@@ -19,6 +19,7 @@ Exit status: 0 all measured; 1 something failed, or --check found a device that 
 
 import argparse
 import json
+import math
 import os
 import pathlib
 import subprocess
@@ -82,7 +83,8 @@ def marks(arguments, work):
 
 
 def check(arguments, work):
-    """Bandwidths and latencies by the clock of the report."""
+    """Bandwidths and latencies by the clock of the report. Latencies over the page cache: the true target is to be
+    faster than what is simulated before it."""
     source = source_of(work, LEAST)
     worst = 0
     print("| SPEC | engine | said | measured | off |")
@@ -94,16 +96,31 @@ def check(arguments, work):
             measured = report["bytes"] / report["elapsed_s"] / MIB
             worst = tell(f"bandwidth={rate}MiB/s", engine, rate, measured, "MiB/s", worst)
         for latency in [2, 10, 50]:
-            options = ["--engine", engine, "--sync", "none", "--buffers", "4", "--simulate", f"latency={latency}ms"]
+            options = ["--engine", engine, "--sync", "none", "--direct", "never", "--buffers", "4"]
+            options += ["--simulate", f"latency={latency}ms"]
             report = run(arguments.bin, work, source, options)
             measured = report["latency"]["write"]["mean_ns"] / 1e6
             worst = tell(f"latency={latency}ms", engine, latency, measured, "ms", worst)
+        # Distributions: of 4,096 writes each, so that chance is no more than 1 % or so.
+        many = ["--engine", engine, "--sync", "none", "--direct", "never", "--block-size", "32K", "--buffers", "16"]
+        many += ["--simulate"]
+        log = work / f"{engine}.hlog"
+        write = run(arguments.bin, work, source, [*many, "latency=uniform:4ms:16ms"])["latency"]["write"]
+        worst = tell("latency=uniform:4ms:16ms", engine, 10, write["mean_ns"] / 1e6, "ms", worst, ", mean")
+        spec = "latency=lognormal:10ms:0.5"
+        write = run(arguments.bin, work, source, [*many, spec, "--hlog", log])["latency"]["write"]
+        worst = tell(spec, engine, 10, write["p50_ns"] / 1e6, "ms", worst, ", p50")
+        worst = tell(spec, engine, 10 * math.exp(0.5**2 / 2), write["mean_ns"] / 1e6, "ms", worst, ", mean")
+        again = run(arguments.bin, work, source, [*many, f"write-latency=replay:{log}"])["latency"]["write"]
+        for figure in ["mean", "p50", "p90"]:
+            said, measured = write[f"{figure}_ns"] / 1e6, again[f"{figure}_ns"] / 1e6
+            worst = tell("write-latency=replay: the log of that", engine, said, measured, "ms", worst, f", {figure}")
     return worst <= 0.03
 
 
-def tell(spec, engine, said, measured, unit, worst):
+def tell(spec, engine, said, measured, unit, worst, figure=""):
     off = measured / said - 1
-    print(f"| `{spec}` | {engine} | {said} {unit} | {measured:.2f} {unit} | {100 * off:+.1f} % |", flush=True)
+    print(f"| `{spec}`{figure} | {engine} | {said:.4g} {unit} | {measured:.2f} {unit} | {100 * off:+.1f} % |", flush=True)
     return max(worst, abs(off))
 
 
