@@ -12,6 +12,19 @@ use nix::sys::signal::Signal;
 
 const LEN: u64 = 12 * MIB;
 
+/// Kills a copy of 12 MiB in its middle, once there are records in its journal.
+fn kill_once_recorded(copy: Highwater, journal: &Path) {
+    let mut copy = copy.args(["--limit-rate", "4M"]).start();
+    let recorded = || fs::metadata(journal).is_ok_and(|journal| journal.len() > 1024);
+    wait_for("a record", || copy.has_ended() || recorded());
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!copy.has_ended());
+    copy.signal(Signal::SIGKILL);
+    copy.wait();
+    // Its ring ends a little after it, and what was in flight with it.
+    wait_until_closed(journal);
+}
+
 /// A copy of `source` to `target` that was killed, with something recorded, and its journal.
 struct Killed {
     dir: Scratch,
@@ -22,14 +35,7 @@ impl Killed {
         let dir = Scratch::new();
         write_file(&dir.path("source"), 1, LEN);
         let killed = Killed { dir };
-        let mut copy = killed.copy().args(["--limit-rate", "10M"]).start();
-        let recorded = || fs::metadata(killed.journal()).is_ok_and(|journal| journal.len() > 1024);
-        wait_for("a record", || copy.has_ended() || recorded());
-        std::thread::sleep(Duration::from_millis(300));
-        copy.signal(Signal::SIGKILL);
-        copy.wait();
-        // Its ring ends a little after it, and what was in flight with it.
-        std::thread::sleep(Duration::from_millis(200));
+        kill_once_recorded(killed.copy(), &killed.journal());
         killed
     }
 
@@ -149,9 +155,8 @@ fn every_bit_of_a_journal_counts() {
 #[test]
 fn two_copies_by_one_journal_are_one_too_many() {
     let killed = Killed::new();
-    let mut first = killed.copy().args(["--limit-rate", "5M"]).start();
-    first.wait_until_it_handles(Signal::SIGTERM);
-    std::thread::sleep(Duration::from_millis(200));
+    let mut first = killed.copy().args(["--limit-rate", "3M"]).start();
+    wait_for("its lock", || first.has_ended() || is_locked(&killed.journal()));
     let second = killed.copy().run();
     assert_eq!(second.code, Some(1));
     assert!(second.stderr.contains("another copy is using the journal"), "{}", second.stderr);
@@ -192,10 +197,11 @@ fn stopped(dir: &Scratch, options: &[&str], so_many: usize) -> impl Fn() -> High
     let mut running = copy().args(["--limit-rate", "10M"]).start();
     let directories = ["a", "b", "d"].map(|name| dir.path("target").join(name));
     let count = |directory: &PathBuf| fs::read_dir(directory).map_or(0, Iterator::count);
-    wait_for("names in the target", || {
-        running.has_ended() || directories.iter().any(|d| count(d) >= so_many)
+    let journal = dir.path(".target.highwater-journal");
+    let recorded = || fs::metadata(&journal).is_ok_and(|journal| journal.len() > 1024);
+    wait_for("names in the target and a record", || {
+        running.has_ended() || directories.iter().any(|d| count(d) >= so_many) && recorded()
     });
-    std::thread::sleep(Duration::from_millis(100));
     running.signal(Signal::SIGTERM);
     running.wait().assert_code(143);
     copy
@@ -278,14 +284,14 @@ fn a_part_of_a_file_with_several_names_is_found_whichever_of_them_is_met_first()
     // Another name now, and none that was met before.
     let (was, is) = (dir.path("source").join(first), dir.path("source/z"));
     fs::rename(&was, &is).unwrap();
-    let mut running = copy().args(["--limit-rate", "10M"]).start();
+    let mut running = copy().args(["--limit-rate", "8M"]).start();
     running.wait_until_it_handles(Signal::SIGTERM);
-    std::thread::sleep(Duration::from_millis(600));
+    std::thread::sleep(Duration::from_secs(1));
     running.signal(Signal::SIGTERM);
     let outcome = running.wait();
     outcome.assert_code(143);
     let believed = number(&outcome.json(), "resumed.believed_bytes");
-    assert!(believed >= MIB, "{believed} bytes were believed under another name");
+    assert!(believed > 0, "nothing was believed under another name");
     fs::rename(&is, &was).unwrap();
     let outcome = copy().run();
     let more = number(&outcome.assert_ok().json(), "resumed.believed_bytes");
@@ -320,13 +326,7 @@ fn a_directory_that_is_another_one_now_is_refused() {
     write_file(&dir.path("source/file"), 1, LEN);
     fs::create_dir(dir.path("target")).unwrap();
     let copy = || bounded_copy().args(["-r", "--resume"]).arg(dir.path("source")).arg(dir.path("target"));
-    let killed_in_the_middle = || {
-        let mut running = copy().args(["--limit-rate", "10M"]).start();
-        std::thread::sleep(Duration::from_millis(700));
-        running.signal(Signal::SIGKILL);
-        running.wait();
-    };
-    killed_in_the_middle();
+    kill_once_recorded(copy(), &dir.path(".target.highwater-journal"));
     fs::rename(dir.path("target"), dir.path("mounted elsewhere")).unwrap();
     fs::create_dir(dir.path("target")).unwrap();
     let outcome = copy().run();

@@ -91,15 +91,17 @@ fn an_error_that_stays_is_told_once_for_each_attempt_and_then_a_failure() {
 fn other_blocks_go_on_while_one_waits_for_its_next_try() {
     need_fuse!();
     for engine in engines() {
-        let disk = FaultyDisk::new([Fault::Nth(On::Write, 1, libc::EIO)]);
+        // One place fails until all others are written.
+        const BLOCK: u64 = 128 * KIB;
+        let disk = FaultyDisk::new([Fault::Errno(On::Write, 0..BLOCK, libc::EIO)]);
         let dir = Scratch::new();
         write_file(&dir.path("source"), 1, LEN);
-        let options = ["--retry", "1", "--block-size", "128K", "--buffers", "8"];
+        let options = ["--retry", "20", "--block-size", "128K", "--buffers", "8"];
         let running = copy(engine, &options, &dir.path("source"), &disk.path("target")).start();
-        wait_for("the retry", || running.stderr_so_far().contains("trying again"));
-        std::thread::sleep(Duration::from_millis(50));
-        let meanwhile = disk.written_bytes();
-        assert!(meanwhile >= 5 * 128 * KIB, "{meanwhile} bytes in its first 50 ms");
+        // The tail comes when all before it is there.
+        wait_for("all others", || disk.written_bytes() >= (LEN / BLOCK - 1) * BLOCK);
+        assert!(running.stderr_so_far().contains("trying again"), "{}", running.stderr_so_far());
+        disk.set_faults([]);
         running.wait().assert_ok();
         assert_bytes(&disk.get("target").unwrap(), &bytes(1, LEN));
     }
@@ -108,18 +110,19 @@ fn other_blocks_go_on_while_one_waits_for_its_next_try() {
 #[test]
 fn a_signal_ends_the_waiting_at_once() {
     need_fuse!();
-    for engine in engines() {
-        let disk = FaultyDisk::new([Fault::Errno(On::Read, 0..LEN, libc::EIO)]);
-        disk.put("source", bytes(1, LEN));
-        let dir = Scratch::new();
-        let mut running = copy(engine, &["--retry", "20"], &disk.path("source"), &dir.path("target")).start();
-        wait_for("a long pause", || running.stderr_so_far().contains("in 400 ms"));
+    let disk = FaultyDisk::new([Fault::Errno(On::Read, 0..LEN, libc::EIO)]);
+    disk.put("source", bytes(1, LEN));
+    let dir = Scratch::new();
+    let start = |engine| copy(engine, &["--retry", "20"], &disk.path("source"), &dir.path("target")).start();
+    let mut all: Vec<Running> = engines().into_iter().map(start).collect();
+    for mut running in all.drain(..) {
+        wait_for("a long pause", || running.stderr_so_far().contains("trying again in 6.4"));
         let start = Instant::now();
         running.signal(Signal::SIGINT);
         running.wait().assert_code(130);
-        assert!(start.elapsed() < Duration::from_millis(390), "{:?}", start.elapsed());
-        assert_eq!(names(&dir.dir()), [""; 0]);
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     }
+    assert_eq!(names(&dir.dir()), [""; 0]);
 }
 
 #[test]
@@ -194,11 +197,10 @@ fn a_signal_ends_the_waiting_for_room() {
         write_file(&dir.path("source"), 1, 8 * MIB);
         let mut running = copy(engine, &["--retry-full"], &dir.path("source"), &disk.path("target")).start();
         wait_for("its word that it waits", || running.stderr_so_far().contains("waiting for room"));
-        let start = Instant::now();
+        // There never is room.
         running.signal(Signal::SIGTERM);
         let outcome = running.wait();
         outcome.assert_code(143);
-        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
         assert_eq!(text(&outcome.json(), "outcome"), "interrupted");
         assert_eq!(names(&disk.dir()), [""; 0]);
     }
@@ -276,9 +278,9 @@ fn a_limit_on_a_files_size_is_told_and_never_waited_for() {
 
 // ---- gone in the middle ----
 
-/// Starts a copy that takes some seconds, has something happen in its middle, and waits.
+/// Starts a copy of 24 MiB that takes three seconds, has something happen in its middle, and waits.
 fn in_the_middle(copy: Highwater, happens: impl FnOnce()) -> Outcome {
-    let mut running = copy.args(["--limit-rate", "16MiB/s"]).start();
+    let mut running = copy.args(["--limit-rate", "8MiB/s"]).start();
     running.wait_until_it_handles(Signal::SIGINT);
     std::thread::sleep(Duration::from_millis(400));
     assert!(!running.has_ended());

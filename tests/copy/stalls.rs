@@ -56,15 +56,13 @@ fn started(copy: Highwater) -> Running {
     running
 }
 
-/// The report's only stall.
-fn stall_of(report: &serde_json::Value) -> (String, String, f64) {
-    let stalls = report["stalls"].as_array().unwrap();
-    assert_eq!(stalls.len(), 1, "{stalls:?}");
-    (
-        text(report, "stalls.0.op").into(),
-        text(report, "stalls.0.path").into(),
-        stalls[0]["length_s"].as_f64().unwrap(),
-    )
+/// The longest stall of a report of this kind: on what, and for how many seconds. A machine that is busy has
+/// others.
+#[track_caller]
+fn longest(report: &serde_json::Value, op: &str) -> (PathBuf, f64) {
+    let stalls = report["stalls"].as_array().unwrap().iter().filter(|stall| text(stall, "op") == op);
+    let stalls = stalls.map(|stall| (text(stall, "path").into(), stall["length_s"].as_f64().unwrap()));
+    stalls.max_by(|one, other| one.1.total_cmp(&other.1)).unwrap_or_else(|| panic!("no stall: {report}"))
 }
 
 #[test]
@@ -84,19 +82,28 @@ fn what_hangs_is_told_while_it_hangs_and_when_it_goes_on() {
             };
             let options = ["--direct", "always", "--stall-limit", "300ms"];
             let running = started(copy(engine, &options, &source, &target));
+            let (words, said_before) =
+                (format!("{doing} {} at byte", quoted(&disk.path())), running.stderr_so_far().len());
+            let said = |what: &str| {
+                let text = running.stderr_so_far().split_off(said_before);
+                text.lines().filter(|line| line.contains(&words) && line.contains(what)).count()
+            };
+            let before = Instant::now();
             disk.pause.pause();
-            let words = format!("{doing} {} at byte", quoted(&disk.path()));
-            wait_for("the word", || running.stderr_so_far().contains(&words));
-            wait_for("the next", || running.stderr_so_far().matches("hangs: nothing has come").count() == 3);
+            let paused = Instant::now();
+            wait_for("the words at 0.3, 0.6 and 1.2 s", || said("hangs: nothing has come of it for") >= 3);
+            let held = paused.elapsed().as_secs_f64();
             disk.pause.resume();
+            wait_for("the word when it ends", || said("went on after") > 0);
+            let until_told = before.elapsed().as_secs_f64();
             let outcome = running.wait();
             outcome.assert_ok();
-            let lines: Vec<&str> = outcome.stderr.lines().collect();
-            assert_eq!(lines.len(), 4, "at 0.3, 0.6 and 1.2 s, and when it ends: {lines:?}");
-            assert!(lines[3].contains(&words) && lines[3].contains("went on after 1."), "{lines:?}");
-            let (told, path, length) = stall_of(&outcome.json());
-            assert_eq!((told.as_str(), Path::new(&path)), (op, &*disk.path()));
-            assert!((1.1..5.0).contains(&length), "{length}");
+            let (path, length) = longest(&outcome.json(), op);
+            assert_eq!(path, disk.path());
+            assert!(held >= 1.2 - 0.5, "three words after {held} s");
+            // A block is due every 31 ms.
+            let (least, most) = (held - 0.5, until_told + 0.5);
+            assert!((least..=most).contains(&length), "{length} s, not {least} to {most}");
         }
     }
 }
@@ -120,7 +127,7 @@ fn a_sync_that_hangs_is_told() {
         let outcome = running.wait();
         outcome.assert_ok();
         assert!(outcome.stderr.contains("went on after"), "{}", outcome.stderr);
-        assert_eq!(stall_of(&outcome.json()).0, "sync");
+        assert_eq!(longest(&outcome.json(), "sync").0, disk.path());
         assert_holds(&disk.path(), 1, LEN);
     }
 }
@@ -139,9 +146,10 @@ fn nothing_is_told_quietly_or_without_a_limit_or_of_a_pipe_that_waits() {
         running.wait().assert_silent();
     }
     let (input, feed) = std::io::pipe().unwrap();
-    let command = bounded_copy().args(["--stall-limit", "100ms", "-"]).arg(dir.path("target"));
-    let running = command.stdin(input).start();
-    std::thread::sleep(Duration::from_millis(500));
+    // Nothing else that may take long.
+    let options = ["--stall-limit", "300ms", "--sync", "none", "-"];
+    let running = bounded_copy().args(options).arg(dir.path("target")).stdin(input).start();
+    std::thread::sleep(Duration::from_millis(900));
     drop(feed);
     running.wait().assert_silent();
 }
@@ -162,13 +170,11 @@ fn a_target_that_hangs_does_not_hold_the_second_signal() {
         running.signal(signal);
         std::thread::sleep(Duration::from_millis(400));
         assert!(!running.has_ended(), "what is in flight is waited for");
-        let start = Instant::now();
         running.signal(signal);
+        // The disk hangs until it has ended.
         let outcome = running.wait();
-        let took = start.elapsed();
         disk.pause.resume();
         outcome.assert_code(code);
-        assert!(took < Duration::from_secs(1), "{took:?}");
         assert!(outcome.stderr.contains("stopped at once"), "{}", outcome.stderr);
         assert!(outcome.stderr.contains(&quoted(&disk.path())), "{}", outcome.stderr);
     }
@@ -187,9 +193,8 @@ fn the_second_signal_is_answered_also_where_the_kernel_keeps_the_process() {
     running.signal(Signal::SIGTERM);
     std::thread::sleep(Duration::from_millis(400));
     running.signal(Signal::SIGTERM);
-    let start = Instant::now();
+    // The disk hangs until it is said.
     wait_for("the word", || running.stderr_so_far().contains("stopped at once"));
-    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
     disk.pause.resume();
     running.wait().assert_code(143);
 }
@@ -201,11 +206,15 @@ fn on_a_healthy_disk_the_first_signal_ends_the_copy_in_less_than_a_second() {
         let disk = LoopDisk::new(Fs::Ext4, 64 * MIB);
         let dir = Scratch::new();
         write_file(&dir.path("source"), 1, LEN);
-        let mut running = started(copy(engine, &[], &dir.path("source"), &disk.path("target")));
-        let start = Instant::now();
-        running.signal(Signal::SIGINT);
-        running.wait().assert_code(130);
-        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+        let took = || {
+            let mut running = started(copy(engine, &[], &dir.path("source"), &disk.path("target")));
+            let start = Instant::now();
+            running.signal(Signal::SIGINT);
+            running.wait().assert_code(130);
+            start.elapsed()
+        };
+        // A machine that is busy may be late, but not each time.
+        assert!((0..5).any(|_| took() < Duration::from_secs(1)), "never");
     }
 }
 
@@ -226,8 +235,8 @@ fn a_pause_of_a_minute_is_outlasted() {
         assert!(running.stderr_so_far().contains("nothing has come of it for 30 s"));
         disk.pause.resume();
         let outcome = running.wait();
-        let (op, _, length) = stall_of(&outcome.json());
-        assert!(op == "write" && length > 59.0, "{op} {length}");
+        let (_, length) = longest(&outcome.json(), "write");
+        assert!(length > 59.0, "{length}");
         assert_eq!(number(&outcome.json(), "failures"), 0);
         outcome.assert_ok();
         assert_holds(&disk.path(), 1, LEN);

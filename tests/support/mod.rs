@@ -74,6 +74,25 @@ pub fn engines() -> Vec<&'static str> {
     if needs::uring().is_ok() { vec!["ring", "plain"] } else { vec!["plain"] }
 }
 
+/// Waits until nobody has this file open any more, nor the kernel for a process that has ended: a ring goes a
+/// little after its process. Only then a lease is to be had.
+pub fn wait_until_closed(path: &std::path::Path) {
+    use std::os::fd::AsRawFd;
+    let file = std::fs::File::open(path).unwrap();
+    // SAFETY: F_SETLEASE takes no pointer.
+    wait_for("a file to be closed", || unsafe {
+        libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK) == 0
+    });
+}
+
+/// Whether somebody has a lock on this file, by the kernel's list of all.
+pub fn is_locked(path: &std::path::Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(metadata) = std::fs::metadata(path) else { return false };
+    let inode = format!(":{} ", metadata.ino());
+    std::fs::read_to_string("/proc/locks").unwrap().lines().any(|lock| lock.contains(&inode))
+}
+
 /// Waits until `done` says so; panics with `what` after a generous time.
 pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
