@@ -411,3 +411,6 @@ impl Log {
         file.begun.map(|_| file.claimed_to)
     }
 }
+
+#[cfg(test)]
+mod tests;
