@@ -26,6 +26,7 @@ mod resume_counts;
 mod resume_crash;
 mod resume_order;
 mod resume_refused;
+mod resume_trees;
 mod retry;
 mod signals;
 mod simulate;
