@@ -57,6 +57,15 @@ fn cut_the_power(
     Mount::new(&["-t", fs.name(), "-o", "loop", device])
 }
 
+/// Something is mounted here, until this is dropped.
+struct Mounted<'p>(&'p Path);
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        disk::unmount(self.0);
+    }
+}
+
 fn made(fs: Fs, dir: &Scratch, len: u64) -> std::path::PathBuf {
     let image = dir.path(fs.name());
     fs::File::create(&image).unwrap().set_len(len).unwrap();
@@ -239,6 +248,68 @@ fn a_manifest_shows_what_a_disk_that_lies_about_flushes_has_lost() {
             assert_holds(&mount.dir().join("target").join(name), 9, len);
         }
     }
+}
+
+/// A file system whose disk keeps nothing of what it says it has flushed: of all that the journal, on another
+/// disk, and the manifest say to be safe, nothing is there after the power was cut.
+#[test]
+fn after_a_cut_of_a_disk_that_lies_about_flushes_a_resumed_tree_and_its_manifest_show_what_is_lost() {
+    need!(nbd::needed());
+    need_fs!(Fs::Ext4);
+    need_tool!("b3sum");
+    let dir = Scratch::new();
+    let mut tree = Tree::new(dir.path("source"));
+    tree.dir("d");
+    (0..100).for_each(|nth| drop(tree.file(format!("d/{nth}"), bytes(nth, 100_000))));
+    tree.built();
+    let image = made(Fs::Ext4, &dir, 400 * MIB);
+    let sums = dir.path("sums");
+    let copy = |mount: &Path| {
+        let copy =
+            bounded_copy().args(["-r", "--resume", "--json", "-", "--journal"]).arg(dir.path("journal"));
+        let copy = copy.arg("--manifest").arg(&sums).arg(dir.path("source"));
+        copy.arg("target").current_dir(mount)
+    };
+    // One that the copy is told by its place, whatever is mounted there.
+    let place = dir.path("place");
+    fs::create_dir(&place).unwrap();
+    let mounted = |device: &str, options: &[&str]| {
+        let options = options.iter().copied().chain([device, place.to_str().unwrap()]);
+        system("mount", &options.collect::<Vec<_>>());
+        Mounted(&place)
+    };
+    let kept: Vec<String> = {
+        let mut nbd = volatile(&image, "unsafe");
+        let device = nbd.device();
+        let _mount = mounted(device.path().to_str().unwrap(), &[]);
+        let mut running = copy(&place).args(["--simulate", "bandwidth=8M/s"]).start();
+        wait_for_records(&mut running, &dir.path("journal"));
+        running.signal(Signal::SIGTERM);
+        running.wait().assert_code(143);
+        let sums = fs::read_to_string(&sums).unwrap();
+        nbd.kill();
+        sums.lines().map(|line| line.split_once("  ").unwrap().1.to_owned()).collect()
+    };
+    assert!((1..100).contains(&kept.len()), "{kept:?}");
+    let _mount = mounted(image.to_str().unwrap(), &["-o", "loop"]);
+    let check = || {
+        let mut b3sum = std::process::Command::new("b3sum");
+        let output = b3sum.arg("--check").arg(&sums).current_dir(&place).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (is_right, told) = check();
+    assert!(!is_right, "{told}");
+    let outcome = copy(&place).run();
+    outcome.assert_ok();
+    for name in &kept {
+        assert!(told.contains(&format!("{name}: FAILED")), "{name} in:\n{told}");
+        let said = format!("'{name}' is not as this copy left it; it is copied anew");
+        assert!(outcome.stderr.contains(&said), "{said}\n{}", outcome.stderr);
+    }
+    assert_eq!(number(&outcome.json(), "resumed.believed_bytes"), 0);
+    assert_eq!(number(&outcome.json(), "bytes"), 100 * 100_000);
+    let (is_right, told) = check();
+    assert!(is_right && told.lines().count() == 100, "{told}");
 }
 
 #[test]
