@@ -96,6 +96,60 @@ fn a_tree_is_synced_once_by_a_descriptor_from_before_the_first_write() {
     assert!(calls.iter().all(|call| call.name != "pwrite64" || call.ended < sync.began));
 }
 
+/// A directory that is seen at another place as well, until it is dropped.
+struct Bound(PathBuf);
+
+impl Bound {
+    fn new(directory: &Path, at: PathBuf) -> Bound {
+        fs::create_dir_all(&at).unwrap();
+        system("mount", &["--bind", directory.to_str().unwrap(), at.to_str().unwrap()]);
+        Bound(at)
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        crate::support::disk::unmount(&self.0);
+    }
+}
+
+#[test]
+fn each_file_system_of_a_target_is_synced_once_by_a_descriptor_from_before_its_first_write() {
+    need_fs!(Fs::Ext4);
+    need_fs!(Fs::Xfs);
+    need_tool!("strace");
+    let dir = Scratch::new();
+    for place in ["s", "s/other", "s/other/below"] {
+        let mut tree = Tree::new(dir.path(place));
+        (0..4).for_each(|nth| drop(tree.file(format!("{nth}"), bytes(nth, 9000))));
+    }
+    let (outer, inner) = (LoopDisk::new(Fs::Ext4, 64 * MIB), LoopDisk::new(Fs::Xfs, 64 * MIB));
+    let bound = Bound::new(&inner.dir(), outer.path("t/other"));
+    let (outcome, calls) =
+        traced(CALLS, |copy| copy.args(["-rT", "--engine", "plain"]).args([dir.path("s"), outer.path("t")]));
+    outcome.assert_silent();
+    let root = outer.path("t").to_str().unwrap().to_owned();
+    let is_inner = |call: &Call| call.path().starts_with(&format!("{root}/other"));
+    assert_eq!((count(&calls, "syncfs"), count(&calls, "fsync")), (2, 0), "{calls:#?}");
+    for inside in [false, true] {
+        let there = |call: &&Call| is_inner(call) == inside;
+        let sync = calls.iter().filter(|call| call.name == "syncfs").find(there).expect("a sync of each");
+        let writes: Vec<&Call> = calls.iter().filter(|call| call.name == "pwrite64").filter(there).collect();
+        assert_eq!(writes.len(), if inside { 8 } else { 4 }, "{calls:#?}");
+        let is_it = |call: &&Call| call.path() == sync.path() && call.arguments.contains("\".\", O_RDONLY");
+        let opened = calls.iter().filter(|call| call.name == "openat").find(is_it).expect("it was opened");
+        for write in writes {
+            assert!(
+                opened.ended < write.began && write.ended < sync.began,
+                "{write:?}, {opened:?}, {sync:?}"
+            );
+        }
+    }
+    drop(bound);
+    assert_same_content(&dir.path("s/other/below/3"), &inner.path("below/3"));
+    assert_eq!(names(&outer.path("t")), ["0", "1", "2", "3", "other"]);
+}
+
 #[test]
 fn on_an_old_kernel_each_file_and_directory_is_synced_by_itself() {
     need_fs!(Fs::Ext4);
