@@ -1,5 +1,6 @@
 //! `--resume`: a copy that is killed at any moment and run again until it is done ends as one that
-//! was not killed. More than 200 kills by `kill -9`, over files, trees and devices.
+//! was not killed. More than 200 kills by `kill -9`, over files, trees and devices; how much is copied twice
+//! for a kill is counted in `resume_counts`, with as much to copy as shows it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,9 +59,6 @@ fn journal_of(target: &Path) -> PathBuf {
     target.with_file_name(format!(".{}.highwater-journal", target.file_name().unwrap().display()))
 }
 
-/// What may be copied twice for each kill: the ring, and what comes between two records.
-const TWICE: u64 = 4 * MIB + 64 * MIB;
-
 #[test]
 fn a_file_that_is_killed_again_and_again_is_whole_in_the_end() {
     let began = Instant::now();
@@ -82,8 +80,6 @@ fn a_file_that_is_killed_again_and_again_is_whole_in_the_end() {
         if exists {
             write_file(&target, 2, LEN + 100_000);
         }
-        disk::system("sync", &["-f", target.parent().unwrap().to_str().unwrap()]);
-        let before = disk.device().written_bytes();
         let whole_or_old = || {
             if atomic {
                 let content = fs::read(&target).unwrap();
@@ -102,9 +98,6 @@ fn a_file_that_is_killed_again_and_again_is_whole_in_the_end() {
         assert_holds(&target, 1, LEN);
         let left = names(&disk.dir()).into_iter().filter(|name| name != "lost+found");
         assert_eq!(left.collect::<Vec<_>>(), ["target"], "what else is left");
-        let written = disk.device().written_bytes() - before;
-        let most = LEN + u64::from(killed) * TWICE + 8 * MIB;
-        assert!(written <= most, "{written} bytes were written for {LEN} and {killed} kills");
         kills += killed;
     }
     println!("{kills} kills in {:?}", began.elapsed());
@@ -218,8 +211,6 @@ fn a_device_that_is_killed_again_and_again_is_right_in_the_end() {
     while kills < KILLS {
         let device = LoopDevice::new(24 * MIB);
         write_file(device.path(), 2, 24 * MIB);
-        disk::system("blockdev", &["--flushbufs", device.path().to_str().unwrap()]);
-        let before = device.written_bytes();
         let (source, journal) = (dir.path("source"), dir.path("journal"));
         let paths = [source.to_str().unwrap(), device.path().to_str().unwrap()];
         let args = ["--limit-rate", "40M", "--journal", journal.to_str().unwrap(), paths[0], paths[1]];
@@ -228,10 +219,6 @@ fn a_device_that_is_killed_again_and_again_is_right_in_the_end() {
         let rest = fs::read(device.path()).unwrap();
         assert_bytes(&rest[LEN as usize..], &bytes(2, 24 * MIB)[LEN as usize..]);
         assert!(!journal.exists());
-        // Devices hold nothing else: this is what was copied, to the byte.
-        let written = device.written_bytes() - before;
-        let most = LEN + u64::from(killed) * TWICE;
-        assert!(written >= LEN && written <= most, "{written} bytes were written, {killed} kills");
         if let Some(report) = report {
             let believed = number(&report, "resumed.believed_bytes");
             assert_eq!(number(&report, "bytes") + believed, LEN, "each byte was copied or believed");

@@ -18,7 +18,8 @@ fn no_more_than_the_ring_and_one_interval_is_copied_twice() {
     const LEN: u64 = 256 * MIB;
     let dir = Scratch::new();
     write_file(&dir.path("source"), 1, LEN);
-    for done in [LEN / 2, LEN * 4 / 5] {
+    let mut kills = 0;
+    for done in [LEN / 3, LEN / 2, LEN * 2 / 3, LEN * 4 / 5] {
         let device = LoopDevice::new(LEN);
         let journal = dir.path("journal");
         let copy = || {
@@ -34,6 +35,7 @@ fn no_more_than_the_ring_and_one_interval_is_copied_twice() {
         }
         running.signal(Signal::SIGKILL);
         running.wait();
+        kills += 1;
         let written = device.written_bytes() - before;
         let report = copy().run().json();
         let believed = number(&report, "resumed.believed_bytes");
@@ -41,6 +43,7 @@ fn no_more_than_the_ring_and_one_interval_is_copied_twice() {
         assert_eq!(number(&report, "bytes") + believed, LEN);
         assert_holds(device.path(), 1, LEN);
     }
+    assert!(kills > 0, "each was faster than it could be killed");
 }
 
 /// What a file system writes of its own: its journal, its tables.
@@ -62,6 +65,7 @@ fn of_a_tree_no_more_than_the_ring_and_one_interval_is_copied_twice() {
         (0..20).for_each(|file| len += add(format!("d{nth}/{file}"), 100 * nth + file, 20 * KIB + file));
     }
     tree.built();
+    let mut kills = 0;
     for done in [len / 2, len * 4 / 5] {
         let disk = LoopDisk::new(Fs::Ext4, 320 * MIB);
         let copy = || {
@@ -80,6 +84,7 @@ fn of_a_tree_no_more_than_the_ring_and_one_interval_is_copied_twice() {
         }
         running.signal(Signal::SIGKILL);
         running.wait();
+        kills += 1;
         // All that the killed one had written comes to the disk.
         sync();
         let written = written();
@@ -96,6 +101,7 @@ fn of_a_tree_no_more_than_the_ring_and_one_interval_is_copied_twice() {
             "",
         );
     }
+    assert!(kills > 0, "each was faster than it could be killed");
 }
 
 /// How quick an exit is on a healthy disk is a matter of how much is still done there: no more than was
