@@ -14,7 +14,7 @@ use crate::support::*;
 const LEN: u64 = 3 * MIB + 4321;
 
 fn atomic() -> Highwater {
-    Highwater::copy().arg("--atomic")
+    bounded_copy().arg("--atomic")
 }
 
 fn inode(path: &Path) -> u64 {

@@ -255,7 +255,7 @@ fn a_full_file_system_is_told_with_what_was_written() {
         let (dir, disk) = (Scratch::new(), Tmpfs::new(2 * MIB));
         write_file(&dir.path("source"), 1, 8 * MIB);
         let copy = |target| {
-            let copy = Highwater::copy().args(["--engine", engine, "--json", "-"]);
+            let copy = bounded_copy().args(["--engine", engine, "--json", "-"]);
             copy.arg(dir.path("source")).arg(target).run()
         };
         let new = disk.path("new");
@@ -271,7 +271,7 @@ fn a_full_file_system_is_told_with_what_was_written() {
         outcome.assert_failed(&[&quoted(&old), "No space left on device"]);
         assert!(outcome.stderr.contains("is as it was"), "{}", outcome.stderr);
         assert_holds(&old, 2, MIB);
-        let piped = Highwater::copy().args(["--engine", engine, "--json", "-", "-"]).arg(&old);
+        let piped = bounded_copy().args(["--engine", engine, "--json", "-", "-"]).arg(&old);
         let outcome = piped.input(&bytes(1, 8 * MIB)).run();
         outcome.assert_failed(&[&quoted(&old), "No space left on device"]);
         assert!(outcome.stderr.contains("holds the first"), "{}", outcome.stderr);
@@ -289,7 +289,7 @@ fn a_limit_on_file_size_is_told() {
             if target.ends_with("old") {
                 write_file(&target, 2, MIB);
             }
-            let copy = Highwater::copy().args(["--engine", engine, "--json", "-"]);
+            let copy = bounded_copy().args(["--engine", engine, "--json", "-"]);
             let copy = copy.args([&dir.path("source"), &target]);
             let outcome = copy.limit(Resource::RLIMIT_FSIZE, limit).run();
             outcome.assert_failed(&[&quoted(&target), "File too large"]);
