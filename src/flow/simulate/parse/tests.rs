@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::super::spec::Sync;
 use super::*;
+use crate::sys::counted::peak_of;
 
 const MIB: u64 = 1 << 20;
 
@@ -146,10 +147,15 @@ fn part_text() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    /// Nor does any take more memory than it is long, whatever its numbers say.
     #[test]
-    fn no_text_panics(text in "\\PC{0,60}", parts in proptest::collection::vec(part_text(), 0..8)) {
-        for text in [text, parts.join(",")] {
-            if let Err(error) = Spec::parse(&text) {
+    fn no_text_panics(
+        text in "\\PC{0,60}", parts in proptest::collection::vec(part_text(), 0..8), long in "\\PC{0,2000}",
+    ) {
+        for text in [text, parts.join(","), format!("latency=replay:{long}"), long] {
+            let (spec, peak) = peak_of(|| Spec::parse(&text));
+            prop_assert!(peak <= 3 * text.len() + 1024, "{} bytes for {}", peak, text.len());
+            if let Err(error) = spec {
                 prop_assert!((1..=text.chars().count() + 1).contains(&error.at), "{error}");
                 prop_assert!(error.to_string().contains(&format!("at character {}", error.at)), "{error}");
             }
