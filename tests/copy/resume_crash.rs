@@ -2,7 +2,7 @@
 //! crash, disks that lie; and what it costs in memory.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::support::disk::Mount;
@@ -66,7 +66,15 @@ impl Drop for Mounted<'_> {
     }
 }
 
-fn made(fs: Fs, dir: &Scratch, len: u64) -> std::path::PathBuf {
+/// A name of its own for the device: which number the next one over the same image gets is anybody's guess.
+fn named(dir: &Scratch, device: &LoopDevice) -> PathBuf {
+    let name = dir.path("device");
+    let _ = fs::remove_file(&name);
+    std::os::unix::fs::symlink(device.path(), &name).unwrap();
+    name
+}
+
+fn made(fs: Fs, dir: &Scratch, len: u64) -> PathBuf {
     let image = dir.path(fs.name());
     fs::File::create(&image).unwrap().set_len(len).unwrap();
     let quiet = if fs == Fs::Xfs { "-q" } else { "-qF" };
@@ -176,7 +184,7 @@ fn a_disk_that_lies_about_flushes_is_found_out() {
     {
         let mut nbd = volatile(&image, "unsafe");
         let device = nbd.device();
-        let mut running = copy(device.path()).start();
+        let mut running = copy(&named(&dir, &device)).start();
         std::thread::sleep(Duration::from_millis(700));
         nbd.kill();
         if !running.has_ended() {
@@ -188,7 +196,7 @@ fn a_disk_that_lies_about_flushes_is_found_out() {
     // Nothing of what was told to be safe is there.
     assert_holds(&image, 2, 24 * MIB);
     let device = LoopDevice::over(&image);
-    let outcome = copy(device.path()).run();
+    let outcome = copy(&named(&dir, &device)).run();
     assert_eq!(outcome.code, Some(1));
     let said = "is not what this copy was begun with: is the right one mounted?";
     assert!(outcome.stderr.contains(said), "{}", outcome.stderr);
@@ -196,7 +204,7 @@ fn a_disk_that_lies_about_flushes_is_found_out() {
     assert_holds(&image, 2, 24 * MIB);
     fs::remove_file(&journal).unwrap();
     let device = LoopDevice::over(&image);
-    copy(device.path()).run().assert_code(0);
+    copy(&named(&dir, &device)).run().assert_code(0);
     assert_holds(device.path(), 1, LEN);
 }
 
@@ -328,7 +336,7 @@ fn an_overwritten_device_that_comes_back_stale_is_made_good() {
     let written = {
         let mut nbd = volatile(&image, "writeback");
         let device = nbd.device();
-        let mut running = copy(device.path()).start();
+        let mut running = copy(&named(&dir, &device)).start();
         std::thread::sleep(Duration::from_millis(1200));
         wait_for_records(&mut running, &dir.path("journal"));
         nbd.kill();
@@ -348,7 +356,7 @@ fn an_overwritten_device_that_comes_back_stale_is_made_good() {
     );
     assert_eq!(pages(&old) + pages(&new), LEN / 4096, "each page is the old one or the new one");
     let device = LoopDevice::over(&image);
-    let outcome = copy(device.path()).run();
+    let outcome = copy(&named(&dir, &device)).run();
     let report = outcome.assert_ok().json();
     let believed = number(&report, "resumed.believed_bytes");
     assert!(believed > 0 && believed <= durable, "{believed} bytes are believed, {durable} are there");
