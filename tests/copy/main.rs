@@ -24,6 +24,7 @@ mod rescue;
 mod resume;
 mod resume_counts;
 mod resume_crash;
+mod resume_faults;
 mod resume_order;
 mod resume_refused;
 mod resume_trees;

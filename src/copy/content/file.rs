@@ -29,7 +29,7 @@ use crate::copy::names::entry::{At, Entry, Next, Stop};
 use crate::copy::options::Sparse;
 use crate::copy::paths::Name;
 use crate::copy::trust::evidence::{self, Digested, Item};
-use crate::copy::trust::resume::{self, Tracked};
+use crate::copy::trust::resume::{self, Syncs, Tracked};
 use crate::copy::work::run::Run;
 use crate::copy::work::syncers;
 use crate::copy::work::worker::Worker;
@@ -208,7 +208,8 @@ pub(in crate::copy) fn finish(run: &Run<'_>, entry: &Entry<'_>, settled: Settled
     let at = entry.target();
     let told = |(op, cause)| entry.target_error(op, cause);
     let step = step.and_then(|()| sync(run, &pair));
-    let recorded = record(run, &mut pair, size, step.is_ok());
+    let syncs = pair.tracked.as_ref().map(Tracked::syncs);
+    let (recorded, step) = record(run, &mut pair, size, step);
     let is_named = publish(&mut pair, at, size, step).map_err(told)?;
     if let (Some(tracked), Some(resume)) = (recorded, run.resume()) {
         if let Err(failed) = sync_for_record(run, &pair, at) {
@@ -217,6 +218,7 @@ pub(in crate::copy) fn finish(run: &Run<'_>, entry: &Entry<'_>, settled: Settled
         }
         tracked.whole(resume, size, false, &run.ledger);
     }
+    syncs.map_or(Ok(()), Syncs::settle).map_err(told)?;
     // Its own directory is synced once, when all that is in it has its name.
     if let (true, true, Some(at)) = (is_named, pair.target.is_elsewhere(), at) {
         sync_name(run, &pair, at).map_err(told)?;
@@ -285,11 +287,13 @@ pub(in crate::copy) fn keep_believed(
 /// Tells the journal of content and attributes that are with the target, before it gets its name. Where
 /// it has another name by then that it can be found by, it is recorded as whole first; else what is
 /// given back is to be told once it has its own.
-fn record(run: &Run<'_>, pair: &mut Pair, size: u64, is_settled: bool) -> Option<Tracked> {
-    let (mut tracked, resume) = pair.tracked.take().zip(run.resume())?;
-    let waits = is_settled && tracked.finish(resume, size);
-    if is_settled && !waits {
-        return Some(tracked);
+fn record(run: &Run<'_>, pair: &mut Pair, size: u64, step: Step<()>) -> (Option<Tracked>, Step<()>) {
+    let Some((mut tracked, resume)) = pair.tracked.take().zip(run.resume()) else { return (None, step) };
+    let syncs = tracked.syncs();
+    let step = step.and_then(|()| syncs.are_well());
+    let waits = step.is_ok() && tracked.finish(resume, size);
+    if step.is_ok() && !waits {
+        return (Some(tracked), step);
     }
     let part = match waits {
         true => tracked.whole(resume, size, true, &run.ledger),
@@ -298,7 +302,8 @@ fn record(run: &Run<'_>, pair: &mut Pair, size: u64, is_settled: bool) -> Option
     if let Some((directory, name)) = part {
         pair.target.is_called(directory, name);
     }
-    None
+    // The round that recorded it has synced it once more.
+    (None, step.and_then(|()| syncs.are_well()))
 }
 
 /// What is recorded as copied must be durable under its name, where a round doesn't see to that.

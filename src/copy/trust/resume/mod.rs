@@ -35,7 +35,7 @@ use crate::copy::work::run::Run;
 pub(in crate::copy) use again::{Again, Partial, directory_made_before, look, remove_orphans};
 pub use open::SpentJournal;
 pub(in crate::copy) use readback::read_back;
-pub(in crate::copy) use tracked::{Tracked, track};
+pub(in crate::copy) use tracked::{Syncs, Tracked, track};
 
 use past::Past;
 use tracked::Place;
@@ -96,10 +96,13 @@ impl Resume {
             let done = match state.log.next(now) {
                 Step::Idle(_) if self.stops.load(Ordering::Acquire) => return,
                 Step::Idle(None) => {
+                    // A round that had nothing to say is over without a step.
+                    self.changed.notify_all();
                     state = self.wait(state);
                     continue;
                 }
                 Step::Idle(Some(at)) => {
+                    self.changed.notify_all();
                     let pause = at.saturating_sub(now);
                     state = self.changed.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0;
                     continue;
@@ -149,13 +152,13 @@ impl Resume {
     /// Makes durable what is with the target. Where that fails what was written may be lost, which
     /// no later sync would tell.
     fn sync_target(&self, run: &Run<'_>, places: &[Arc<Place>]) {
-        let mut errors = run.durable.checkpoint(&run.ledger);
+        let mut errors: Vec<_> = run.durable.checkpoint(&run.ledger).into_iter().map(Some).collect();
         errors.extend(places.iter().filter_map(|place| place.sync(&run.ledger).err()));
         if errors.is_empty() {
             return;
         }
         self.lock().log.close();
-        errors.into_iter().for_each(|error| run.fail(error));
+        errors.into_iter().flatten().for_each(|error| run.fail(error));
     }
 
     /// Ends the writing thread; first records what there is to record, where the copy is not whole.

@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
@@ -21,7 +22,7 @@ use crate::sys::stat::{Kind, Stat};
 use super::Resume;
 use super::again::Partial;
 use crate::copy::content::source::Source;
-use crate::copy::content::target::{Part, PartName, Target, rename_part};
+use crate::copy::content::target::{Part, PartName, Step, Target, rename_part};
 use crate::copy::names::entry::{At, Entry};
 use crate::copy::names::same::parent_of;
 use crate::copy::work::run::Run;
@@ -53,7 +54,14 @@ pub(super) struct Place {
     shown: PathBuf,
     part: Option<Mutex<Naming>>,
     simulated: Option<Arc<Simulated>>,
+    /// the errno of the first sync of it that failed, [`WELL`] or [`SETTLED`]
+    lost: AtomicI32,
 }
+
+/// No sync of a file has failed yet; one that does is a failure of its copy.
+const WELL: i32 = 0;
+/// Its copy is over: a sync that fails is told by who made it.
+const SETTLED: i32 = -1;
 
 struct Naming {
     directory: OwnedFd,
@@ -147,7 +155,7 @@ fn place(run: &Run<'_>, entry: &Entry<'_>, target: &Target, part: Option<Naming>
     let file = target.edge.file.try_clone().map_err(|_| Errno::EMFILE)?;
     let alone = target.stat.kind == Kind::Block || !run.durable.is_synced_whole(target.stat.device);
     let (part, simulated) = (part.map(Mutex::new), target.edge.simulated.clone());
-    Ok(Place { file, alone, shown: entry.target_path(), part, simulated })
+    Ok(Place { file, alone, shown: entry.target_path(), part, simulated, lost: AtomicI32::new(WELL) })
 }
 
 fn fresh() -> OsString {
@@ -174,8 +182,10 @@ impl Place {
         naming.is_named
     }
 
-    /// Makes it durable, its part's name included, where its file system is not synced as a whole.
-    pub fn sync(&self, ledger: &Ledger) -> Result<(), Error> {
+    /// Makes it durable, its part's name included, where its file system is not synced as a whole. Where
+    /// that fails nothing more may be recorded; who tells of it is the file's copy, or, where that is over,
+    /// whoever gets the error here.
+    pub fn sync(&self, ledger: &Ledger) -> Result<(), Option<Error>> {
         if !self.alone {
             return Ok(());
         }
@@ -193,7 +203,36 @@ impl Place {
             _ => Ok(()),
         });
         ledger.record(latency::Kind::Sync, started);
-        synced.map_err(|errno| Error::new(Op::Sync, &self.shown, Cause::Errno(errno as i32)))
+        synced.map_err(|errno| {
+            let errno = errno as i32;
+            let before = self.lost.compare_exchange(WELL, errno, Ordering::AcqRel, Ordering::Acquire);
+            (before == Err(SETTLED)).then(|| Error::new(Op::Sync, &self.shown, Cause::Errno(errno)))
+        })
+    }
+
+    /// Fails where a sync has failed, with which something may be lost that no later one tells of.
+    fn synced(&self) -> Step<()> {
+        match self.lost.load(Ordering::Acquire) {
+            WELL | SETTLED => Ok(()),
+            errno => Err((Op::Sync, Cause::Errno(errno))),
+        }
+    }
+}
+
+/// Whether a file was synced as it should be, for its copy to ask.
+pub(in crate::copy) struct Syncs(Option<Arc<Place>>);
+
+impl Syncs {
+    /// Fails where a round could not sync it. No later sync would tell of that: the copy has failed.
+    pub fn are_well(&self) -> Step<()> {
+        self.0.as_ref().map_or(Ok(()), |place| place.synced())
+    }
+
+    /// The same, where nothing of the copy is left to do.
+    pub fn settle(self) -> Step<()> {
+        let Some(place) = self.0 else { return Ok(()) };
+        let _ = place.lost.compare_exchange(WELL, SETTLED, Ordering::AcqRel, Ordering::Acquire);
+        place.synced()
     }
 }
 
@@ -208,6 +247,11 @@ impl Tracked {
         };
         let follower = move |to| resume.completed(id, base + to, ledger);
         (Box::new(digester), Box::new(follower))
+    }
+
+    /// What became of the syncs of its rounds.
+    pub fn syncs(&self) -> Syncs {
+        Syncs(self.place.clone())
     }
 
     /// All of its content, so much, is with the target. Where it has a part's name, as which it
