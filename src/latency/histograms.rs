@@ -49,6 +49,16 @@ impl Histograms {
         }))
     }
 
+    /// Adds its samples to those of `histograms`.
+    pub(super) fn add_to(&self, histograms: &mut PerKind) {
+        for (mine, sum) in self.0.iter().zip(histograms) {
+            if let Some(mine) = mine {
+                let sum = sum.get_or_insert_with(new_histogram);
+                sum.add(mine).expect("every histogram has the same bounds");
+            }
+        }
+    }
+
     /// The histogram of `kind` in nanoseconds, or `None` where it has no samples.
     pub fn get(&self, kind: Kind) -> Option<&Histogram<u64>> {
         self.0[kind as usize].as_ref()
