@@ -23,10 +23,10 @@ pub(super) fn drive(flow: &Flow<'_>, source: &Edge, target: &End) {
     drive_passing(flow, source, target, None);
 }
 
-/// The same where nobody is to see the bytes.
-pub(super) fn pass(flow: &Flow<'_>, source: &Edge, target: &End) -> Passed {
+/// The same where nobody is to see the bytes; the target stands at `position`, where that is known.
+pub(super) fn pass(flow: &Flow<'_>, source: &Edge, target: &End, position: Option<u64>) -> Passed {
     let End::Edge(to) = target else { unreachable!("bytes are passed from one descriptor to another") };
-    let mut passing = Passing::new(source, to);
+    let mut passing = Passing::new(source, to, position);
     drive_passing(flow, source, target, Some(&mut passing));
     Passed { bytes: passing.bytes(), may_be_longer: passing.went_on() }
 }

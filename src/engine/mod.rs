@@ -152,9 +152,9 @@ impl Engine {
 
     /// The same where nobody is to see the bytes, from one descriptor to another: the kernel passes them
     /// by itself where it can ([`sendfile(2)`](https://man7.org/linux/man-pages/man2/sendfile.2.html)), and
-    /// moves the target's own position. The arena has one buffer.
-    pub fn pass_here(&self, flow: &Flow<'_>, source: &Edge, target: &End) -> Passed {
-        inline::pass(flow, source, target)
+    /// moves the target's own position, which is at `position`, where that is known. The arena has one buffer.
+    pub fn pass_here(&self, flow: &Flow<'_>, source: &Edge, target: &End, position: Option<u64>) -> Passed {
+        inline::pass(flow, source, target, position)
     }
 
     /// Makes `file` durable, data and metadata, and records how long that took. Not cancelled by

@@ -45,11 +45,11 @@ pub(super) struct Passing<'a> {
 }
 
 impl<'a> Passing<'a> {
-    /// Nothing of it yet.
-    pub fn new(source: &'a Edge, target: &'a Edge) -> Passing<'a> {
+    /// Nothing of it yet; the target's own position is at `position`, where that is known.
+    pub fn new(source: &'a Edge, target: &'a Edge, position: Option<u64>) -> Passing<'a> {
         let simulated = source.simulated.is_some() || target.simulated.is_some();
         assert!(!simulated, "a simulated device is asked about each operation");
-        Passing { source, target, goes_on: true, position: None, to: 0, bytes: 0, went_on: false }
+        Passing { source, target, goes_on: true, position, to: 0, bytes: 0, went_on: false }
     }
 
     /// How many bytes went so.

@@ -25,6 +25,11 @@ struct Passed {
 }
 
 fn pass(source: &File, target: &File, length: Length, has_holes: bool) -> Passed {
+    pass_to(source, target, None, length, has_holes)
+}
+
+/// The same where it is known at which `position` the target stands.
+fn pass_to(source: &File, target: &File, position: Option<u64>, length: Length, has_holes: bool) -> Passed {
     let typed = Typed { block_bytes: Some(BLOCK), buffers: Some(1), ..Typed::default() };
     let engine = Engine::open(Choice::Plain, typed.resolve().unwrap()).unwrap();
     let marks = Marks::new(BLOCK, None, BLOCK, BLOCK).unwrap();
@@ -52,7 +57,7 @@ fn pass(source: &File, target: &File, length: Length, has_holes: bool) -> Passed
     let mut from = edge(source);
     from.has_holes = has_holes;
     let highwater::engine::Passed { bytes: unseen, may_be_longer } =
-        engine.pass_here(&flow, &from, &End::Edge(edge(target)));
+        engine.pass_here(&flow, &from, &End::Edge(edge(target)), position);
     let finished = flow.finish();
     Passed { finished, unseen, may_be_longer, peak: ledger.finish().level.peak_bytes }
 }
@@ -78,12 +83,14 @@ fn content(file: &File) -> Vec<u8> {
 #[test]
 fn every_length_arrives_unseen_and_under_the_mark() {
     for len in [1, 4096, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, 3 * BLOCK + 77] {
-        let bytes = random(len);
-        let target = tempfile::tempfile().unwrap();
-        let passed = pass(&source(&bytes), &target, Length::Expected(len), false);
-        assert_eq!((passed.finished.failure, passed.finished.completed_to), (None, len));
-        assert_eq!((passed.unseen, passed.peak, passed.may_be_longer), (len, len.min(BLOCK), false));
-        assert!(content(&target) == bytes, "{len} bytes");
+        for position in [None, Some(0)] {
+            let bytes = random(len);
+            let target = tempfile::tempfile().unwrap();
+            let passed = pass_to(&source(&bytes), &target, position, Length::Expected(len), false);
+            assert_eq!((passed.finished.failure, passed.finished.completed_to), (None, len));
+            assert_eq!((passed.unseen, passed.peak, passed.may_be_longer), (len, len.min(BLOCK), false));
+            assert!(content(&target) == bytes, "{len} bytes");
+        }
     }
 }
 

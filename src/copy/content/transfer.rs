@@ -139,6 +139,8 @@ pub(in crate::copy) fn transfer(
         (from.base, to.base) = (Some(base), Some(base));
     }
     let to = End::Edge(to);
+    // It was just opened, and nothing has moved it.
+    let position = (pair.target.was_created() && !is_offered).then_some(0);
     let mut tracked = pair.tracked.take();
     let mut digests = run.evidence.as_ref().map(|evidence| evidence.of_stream(0));
     if base > 0
@@ -156,7 +158,7 @@ pub(in crate::copy) fn transfer(
     let flow = watched(flow, base, digests.as_mut(), tracked.as_mut().zip(run.resume()), &run.ledger);
     match by_calls {
         true if is_passed => {
-            let passed = engine.pass_here(&flow, &from, &to);
+            let passed = engine.pass_here(&flow, &from, &to, position);
             pair.may_be_longer = passed.may_be_longer;
             if passed.bytes > 0 {
                 pair.explanation.engine = Some("sendfile");
