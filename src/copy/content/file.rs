@@ -48,7 +48,7 @@ pub(in crate::copy) fn copy(
     decided: &Decided,
 ) -> Result<Next, Stop> {
     let run = worker.run;
-    post::be_about(entry.subject());
+    worker.be_about(entry);
     if let Some(map) = &run.options.map {
         return rescue::copy(worker, entry, decided, map);
     }

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::engine::{End, Flow, error_of, post};
+use crate::engine::{End, Flow, error_of};
 use crate::error::{Cause, Error, Op};
 use crate::flow::{Length, Losses, Pump, Shape, Side, Visibility};
 use crate::sys::stat::Kind;
@@ -124,6 +124,7 @@ fn move_part(worker: &mut Worker<'_>, parts: &Parts, index: usize) -> Result<(),
         false => (parts.part_bytes, Length::Exact(parts.part_bytes)),
     };
     let interrupted = || entry.target_error(Op::Write, Cause::Errno(INTERRUPTED));
+    worker.be_about(&entry);
     let (mut source, mut target, pump) = {
         let mut state = parts.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.failure.is_some() {
@@ -143,7 +144,6 @@ fn move_part(worker: &mut Worker<'_>, parts: &Parts, index: usize) -> Result<(),
     source.base = Some(from);
     target.base = Some(from);
     let engine = worker.engines.ring(run, Some(bytes))?;
-    post::be_about(entry.subject());
     let (source_path, target_path) = (entry.source_path(), entry.target_path());
     let hears = |hitch| run.retry(hitch, &source_path, &target_path, from);
     let mut digests = run.evidence.as_ref().map(|evidence| evidence.of_stream(from));

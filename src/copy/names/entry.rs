@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 
-use crate::engine::post::Subject;
 use crate::error::{Cause, Error, Op};
 use crate::sys;
 use crate::sys::stat::{Kind, Stat};
@@ -134,17 +133,6 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// Its names for whoever watches.
-    pub fn subject(&self) -> Arc<dyn Subject> {
-        Arc::new(match self.is_operand() {
-            true => Named::Operand(Arc::clone(self.operand)),
-            false => {
-                let other = (self.target_name != self.source_name).then(|| self.target_name.to_owned());
-                Named::Within(Arc::clone(self.parent), self.source_name.to_owned(), other)
-            }
-        })
-    }
-
     pub fn source_error(&self, op: Op, cause: Cause) -> Error {
         Error::new(op, self.source_path(), cause)
     }
@@ -164,30 +152,6 @@ impl<'a> Entry<'a> {
             source_name: self.source_name.to_owned(),
             target_name: self.target_name.to_owned(),
             is_new: self.is_new,
-        }
-    }
-}
-
-/// The names of an entry, for as long as they are wanted.
-enum Named {
-    /// an operand has names of its own
-    Operand(Arc<Operand>),
-    /// in a directory of both sides: the source's name, and the target's where that is another
-    Within(Arc<Directory>, OsString, Option<OsString>),
-}
-
-impl Subject for Named {
-    fn source(&self) -> PathBuf {
-        match self {
-            Named::Operand(operand) => operand.source.clone(),
-            Named::Within(parent, name, _) => parent.source_path().join(name),
-        }
-    }
-
-    fn target(&self) -> PathBuf {
-        match self {
-            Named::Operand(operand) => operand.target.clone(),
-            Named::Within(parent, name, other) => parent.target_path().join(other.as_ref().unwrap_or(name)),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! | `operands` | SOURCE... and TARGET |
 //! | `parents` | `--parents` |
 //! | `entry` | one name of the source |
+//! | `about` | what an entry at hand is called, for whoever watches |
 //! | `decide` | whether it is copied |
 //! | `same` | whether two names are one file |
 //! | `update` | `--update` |
@@ -14,6 +15,7 @@
 //! | `backup` | `--backup` |
 //! | `temporary` | names until there is a name |
 
+pub(super) mod about;
 mod backup;
 pub(super) mod decide;
 pub(super) mod entry;

@@ -19,6 +19,7 @@ use crate::engine::post;
 use crate::sys;
 
 use crate::copy::content::file::{self, Settled};
+use crate::copy::names::about::About;
 use crate::copy::names::entry::{self, Entry, Waiting};
 use crate::copy::names::operands::{Destination, place_of};
 use crate::copy::names::same::parent_of;
@@ -71,7 +72,7 @@ pub(in crate::copy) fn work(run: &Run<'_>) {
     run.meter.open_post();
     while let Some(unit) = run.syncers.take() {
         let Unit { waiting, settled } = *unit;
-        post::be_about(waiting.entry().subject());
+        post::be_about(About::of(&waiting.entry()));
         let stat = settled.pair.source.stat;
         let done = file::finish(run, &waiting.entry(), settled);
         entry::settle_elsewhere(run, &waiting.entry(), &stat, done);

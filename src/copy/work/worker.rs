@@ -15,6 +15,7 @@ use crate::sys::directory::Entries;
 
 use crate::copy::content::parts;
 use crate::copy::content::parts::Parts;
+use crate::copy::names::about::About;
 use crate::copy::names::entry::{Entry, Next, Waiting, process};
 use crate::copy::tree::ahead::{self, Ahead};
 use crate::copy::tree::directory::{Directory, Place, Places};
@@ -66,6 +67,7 @@ pub(in crate::copy) struct Worker<'r> {
     suspended: usize,
 }
 
+    about: Arc<About>,
 struct Frame {
     directory: Arc<Directory>,
     /// None while it is closed
@@ -77,7 +79,13 @@ struct Frame {
 impl<'r> Worker<'r> {
     pub fn new(run: &'r Run<'r>) -> Worker<'r> {
         run.meter.open_post();
-        Worker { run, engines: Engines::default(), stack: VecDeque::new(), suspended: 0 }
+        Worker {
+            run,
+            engines: Engines::default(),
+            stack: VecDeque::new(),
+            suspended: 0,
+            about: Arc::default(),
+        }
     }
 
     /// Works until there is nothing left for anybody.
@@ -115,6 +123,12 @@ impl<'r> Worker<'r> {
     /// Hands an entry to a worker that has nothing to do; false where there is none.
     pub fn offer(&self, entry: &Entry<'_>) -> bool {
         if !self.run.queue.is_wanted() {
+    /// Whoever watches this worker sees the names of `entry`.
+    pub fn be_about(&self, entry: &Entry<'_>) {
+        self.about.change(entry);
+        post::be_about(Arc::clone(&self.about) as Arc<dyn post::Subject>);
+    }
+
             return false;
         }
         match self.run.queue.offer(Unit::Entry(entry.to_waiting())) {
