@@ -53,6 +53,8 @@ pub(in crate::copy) struct Entry<'a> {
     pub may_move: bool,
     /// the source, where it was opened ahead
     pub opened: Cell<Option<OwnedFd>>,
+    /// of that very file
+    pub seen: Option<Stat>,
 }
 
 /// An entry on its way to another worker. It holds a share of its parent.
@@ -76,6 +78,7 @@ impl Waiting {
             is_new: self.is_new,
             may_move: false,
             opened: Cell::new(None),
+            seen: None,
         }
     }
 }
@@ -107,10 +110,7 @@ impl<'a> Entry<'a> {
 
     /// What the source is: the file that was opened ahead, or whatever has the name now.
     pub fn stat_source(&self, options: &Options) -> Result<Stat, Errno> {
-        let Some(ahead) = self.opened.take() else { return self.source().stat(self.follows(options)) };
-        let stat = sys::stat::of(ahead.as_fd());
-        self.opened.set(Some(ahead));
-        stat
+        self.seen.map_or_else(|| self.source().stat(self.follows(options)), Ok)
     }
 
     /// None where nothing is to be touched and its directory isn't there.

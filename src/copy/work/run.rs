@@ -337,6 +337,7 @@ impl Run<'_> {
                 is_new: to.is_missing,
                 may_move: !self.options.ask,
                 opened: Cell::new(None),
+                seen: None,
             };
             worker.copy(&entry);
         }

@@ -17,7 +17,7 @@ use crate::copy::content::parts;
 use crate::copy::content::parts::Parts;
 use crate::copy::names::about::About;
 use crate::copy::names::entry::{Entry, Next, Waiting, process};
-use crate::copy::tree::ahead::{self, Ahead};
+use crate::copy::tree::ahead::{self, Ahead, Batch};
 use crate::copy::tree::directory::{Directory, Place, Places};
 use crate::copy::tree::finish;
 use crate::copy::work::engines::Engines;
@@ -31,6 +31,8 @@ pub(in crate::copy) enum Unit {
     Entry(Waiting),
     /// one part of a large file
     Part(Arc<Parts>, usize),
+    /// files that another worker is going to copy, to be opened
+    Ahead(Arc<Batch>),
 }
 
 /// A failure that may be one for want of a descriptor.
@@ -65,9 +67,9 @@ pub(in crate::copy) struct Worker<'r> {
     stack: VecDeque<Frame>,
     /// how many of them, from the first, are closed
     suspended: usize,
+    about: Arc<About>,
 }
 
-    about: Arc<About>,
 struct Frame {
     directory: Arc<Directory>,
     /// None while it is closed
@@ -110,6 +112,7 @@ impl<'r> Worker<'r> {
                 finish::give_up_share(self.run, waiting.parent, Some(waiting.places));
             }
             Unit::Part(parts, index) => parts::copy_part(self, &parts, index),
+            Unit::Ahead(batch) => batch.open(),
         }
     }
 
@@ -120,15 +123,15 @@ impl<'r> Worker<'r> {
         }
     }
 
-    /// Hands an entry to a worker that has nothing to do; false where there is none.
-    pub fn offer(&self, entry: &Entry<'_>) -> bool {
-        if !self.run.queue.is_wanted() {
     /// Whoever watches this worker sees the names of `entry`.
     pub fn be_about(&self, entry: &Entry<'_>) {
         self.about.change(entry);
         post::be_about(Arc::clone(&self.about) as Arc<dyn post::Subject>);
     }
 
+    /// Hands an entry to a worker that has nothing to do; false where there is none.
+    pub fn offer(&self, entry: &Entry<'_>) -> bool {
+        if !self.run.queue.is_wanted() {
             return false;
         }
         match self.run.queue.offer(Unit::Entry(entry.to_waiting())) {
@@ -226,10 +229,10 @@ impl<'r> Worker<'r> {
         let next = match run.should_stop() {
             true => Ok(None),
             false => post::during_of(Op::List, source.as_fd(), || {
-                frame.ahead.next(run.options, &directory, source.as_fd(), &mut frame.entries)
+                frame.ahead.next(run, &directory, source, &mut frame.entries)
             }),
         };
-        let ahead::Name { name, file } = match next {
+        let ahead::Name { name, opened, .. } = match next {
             Ok(Some(name)) => name,
             Ok(None) => {
                 self.leave(places);
@@ -242,7 +245,8 @@ impl<'r> Worker<'r> {
                 return None;
             }
         };
-        let entry = Entry { opened: Cell::new(file), ..entry_in(&directory, &places, &name) };
+        let (opened, seen) = opened.map(|opened| (opened.file, opened.stat)).unzip();
+        let entry = Entry { opened: Cell::new(opened), seen, ..entry_in(&directory, &places, &name) };
         match process(self, &entry) {
             Next::Descend(directory, places) => Some((directory, places)),
             Next::Done | Next::Elsewhere => None,
@@ -295,5 +299,6 @@ fn entry_in<'a>(parent: &'a Arc<Directory>, places: &'a Places, name: &'a std::f
         is_new: parent.is_new,
         may_move: true,
         opened: Cell::new(None),
+        seen: None,
     }
 }
