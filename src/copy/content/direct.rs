@@ -23,7 +23,7 @@ use crate::error::{Cause, Error, Op};
 use crate::flow::Side;
 use crate::sys;
 use crate::sys::space::FileSystem;
-use crate::sys::stat::{Kind, Stat};
+use crate::sys::stat::Kind;
 
 /// Smaller files leave no mark on the page cache that matters, and setting direct I/O up costs
 /// more than it saves.
@@ -35,7 +35,7 @@ const RWF_DONTCACHE: i32 = 0x80;
 /// What is known of a side before it is decided on.
 pub(in crate::copy) struct Facts<'a> {
     pub name: &'a dyn Fn() -> PathBuf,
-    pub stat: &'a Stat,
+    pub kind: Kind,
     /// bytes that will move, where known
     pub length: Option<u64>,
     /// exit status 0 will mean durable: what is written must reach the device anyway
@@ -103,7 +103,7 @@ impl Facts<'_> {
 /// Opens what the way needs; the alignment that it asks for.
 fn set_up(edge: &mut Edge, way: Way, direct: Direct, facts: &Facts<'_>, access: OFlag) -> Result<u32, Error> {
     match way {
-        Way::Direct => match edge.open_direct(facts.stat, access) {
+        Way::Direct => match open(edge, access) {
             Some(align) => Ok(align),
             None if direct == Direct::Always => Err(no_direct(facts)),
             None => Ok(1),
@@ -117,19 +117,24 @@ fn set_up(edge: &mut Edge, way: Way, direct: Direct, facts: &Facts<'_>, access: 
     }
 }
 
+fn open(edge: &mut Edge, access: OFlag) -> Option<u32> {
+    let stat = sys::stat::of(edge.file.as_fd()).ok()?;
+    edge.open_direct(&stat, access)
+}
+
 fn no_direct(facts: &Facts<'_>) -> Error {
     Error::new(Op::Open, (facts.name)(), Cause::NoDirect)
 }
 
 fn cached(edge: &Edge, facts: &Facts<'_>) -> u64 {
-    match facts.stat.kind {
+    match facts.kind {
         Kind::Regular => sys::cache::cached_bytes(edge.file.as_fd()).unwrap_or(0),
         _ => 0,
     }
 }
 
 fn is_block_or_known(edge: &Edge, facts: &Facts<'_>) -> bool {
-    facts.stat.kind == Kind::Block || is_known(edge)
+    facts.kind == Kind::Block || is_known(edge)
 }
 
 /// The file systems on which direct I/O was measured.

@@ -54,7 +54,10 @@ pub(in crate::copy) fn copy(
     }
     let mut pair = open::open(worker, entry, decided)?;
     let moved = match run.options.skip_data {
-        true => Ok(Content::Whole(pair.target.stat.size, Losses::default())),
+        true => match pair.target.stat() {
+            Ok(stat) => Ok(Content::Whole(stat.size, Losses::default())),
+            Err((op, cause)) => return Err(entry.target_error(op, cause).into()),
+        },
         // A backup gets its name back after a failure, by who has made it.
         false => transfer::transfer(worker, &mut pair, entry, run.options.backup.is_none()),
     };
@@ -112,7 +115,7 @@ pub(in crate::copy) fn copy_stream(worker: &mut Worker<'_>, from: &Name, to: &Na
                 .and_then(|()| sync(run, &pair));
             let digested = pair.digested.take();
             let item = || item(&pair.target, size, vec![to.shown().into()], (from.shown(), to.shown()));
-            let digested = digested.map(|digested| (digested, item()));
+            let digested = digested.map(|digested| item().map(|item| (digested, item))).transpose();
             let named = publish(&mut pair, at, size, settled).and_then(|is_new| match (is_new, at) {
                 (true, Some(at)) => sync_name(run, &pair, at),
                 _ => Ok(()),
@@ -120,7 +123,7 @@ pub(in crate::copy) fn copy_stream(worker: &mut Worker<'_>, from: &Name, to: &Na
             named.map_err(told).and_then(|()| {
                 pair.source.leave_after(size).map_err(|no| Error::new(Op::Seek, from.shown(), errno(no)))?;
                 pair.target.close().map_err(told)?;
-                conclude(run, digested, lacks);
+                conclude(run, digested.map_err(told)?, lacks);
                 Ok(!lacks)
             })
         }
@@ -197,7 +200,7 @@ fn settle(run: &Run<'_>, entry: &Entry<'_>, pair: Box<Pair>, size: u64, losses: 
     let step = cut.and_then(|()| pair.target.inherit());
     let kept = step.is_err() || keep_metadata(run, entry, &pair);
     if !pair.syncs && pair.target.edge.direct.is_none() && !run.options.skip_data {
-        run.durable.hasten(pair.target.edge.file.as_fd(), pair.target.stat.device, size);
+        run.durable.hasten(pair.target.edge.file.as_fd(), pair.target.device, size);
     }
     Settled { pair, size, lacks, kept, step }
 }
@@ -230,10 +233,11 @@ pub(in crate::copy) fn finish(run: &Run<'_>, entry: &Entry<'_>, settled: Settled
     let digested = pair.digested.take().map(|digested| {
         let mut names = entry.parent.target_names();
         names.push(entry.target_name.to_owned());
-        (digested, item(&pair.target, size, names, (&entry.source_path(), &entry.target_path())))
+        let item = item(&pair.target, size, names, (&entry.source_path(), &entry.target_path()));
+        item.map(|item| (digested, item))
     });
     pair.target.close().map_err(told)?;
-    conclude(run, digested, lacks);
+    conclude(run, digested.transpose().map_err(told)?, lacks);
     if run.options.explain && !run.options.skip_data {
         run.tell(&Event::Explained(explanation));
     }
@@ -244,10 +248,10 @@ pub(in crate::copy) fn finish(run: &Run<'_>, entry: &Entry<'_>, settled: Settled
 }
 
 /// What is kept of a file that is complete, but for what it hashed to.
-fn item(target: &Target, length: u64, names: Vec<OsString>, shown: (&Path, &Path)) -> Item {
+fn item(target: &Target, length: u64, names: Vec<OsString>, shown: (&Path, &Path)) -> Step<Item> {
     let (source, target_path) = (shown.0.to_owned(), shown.1.to_owned());
-    let is_device = target.stat.kind == Kind::Block;
-    Item { names, source, target: target_path, id: target.stat.id(), is_device, length, streams: Vec::new() }
+    let (id, is_device) = (target.stat()?.id(), target.kind == Kind::Block);
+    Ok(Item { names, source, target: target_path, id, is_device, length, streams: Vec::new() })
 }
 
 fn conclude(run: &Run<'_>, digested: Option<(io::Result<Digested>, Item)>, lacks: bool) {
@@ -308,14 +312,14 @@ fn record(run: &Run<'_>, pair: &mut Pair, size: u64, step: Step<()>) -> (Option<
 
 /// What is recorded as copied must be durable under its name, where a round doesn't see to that.
 fn sync_for_record(run: &Run<'_>, pair: &Pair, at: Option<At<'_>>) -> Step<()> {
-    let stat = &pair.target.stat;
-    if stat.kind == Kind::Regular && run.durable.is_synced_whole(stat.device) {
+    let (kind, device) = (pair.target.kind, pair.target.device);
+    if kind == Kind::Regular && run.durable.is_synced_whole(device) {
         return Ok(());
     }
     if !pair.syncs {
         run.durable.sync_file(&pair.target.edge, &run.ledger)?;
     }
-    match at.filter(|_| stat.kind == Kind::Regular) {
+    match at.filter(|_| kind == Kind::Regular) {
         Some(at) => run.durable.sync_directory_of(pair.target.place(at), &run.ledger),
         None => Ok(()),
     }
@@ -323,12 +327,14 @@ fn sync_for_record(run: &Run<'_>, pair: &Pair, at: Option<At<'_>>) -> Step<()> {
 
 fn keep_metadata(run: &Run<'_>, entry: &Entry<'_>, pair: &Pair) -> bool {
     let paths = || (entry.source_path(), entry.target_path());
+    // A new one may have the owner already that it is to have; nothing else about it is worth asking for.
+    let made = (pair.is_new() && run.options.keep.ownership).then(|| pair.target.stat().ok()).flatten();
     let subject = Subject {
         source: Handle::File(pair.source.edge.file.as_fd()),
         target: Handle::File(pair.target.edge.file.as_fd()),
         stat: &pair.source.stat,
         before: pair.before.as_ref(),
-        made: pair.is_new().then_some(&pair.target.stat),
+        made,
         made_with: pair.making,
         inherits: entry.parent.inherits(entry.places),
         paths: &paths,

@@ -88,7 +88,7 @@ pub(in crate::copy) fn may_be(run: &Run<'_>, pair: &Pair) -> bool {
     if !allowed || !whole {
         return false;
     }
-    let (from, to) = (source.stat.device, target.stat.device);
+    let (from, to) = (source.stat.device, target.device);
     if run.offloads.are_impossible(from, to) {
         return false;
     }
@@ -120,7 +120,7 @@ pub(in crate::copy) fn copy(run: &Run<'_>, pair: &mut Pair) -> Result<Option<u64
         End::Refused | End::Impossible => {
             pair.explanation.offload = "unsupported";
             if matches!(end, End::Impossible) {
-                run.offloads.remember_impossible(pair.source.stat.device, pair.target.stat.device);
+                run.offloads.remember_impossible(pair.source.stat.device, pair.target.device);
             }
             run.meter.take_back(moved, completed - moved);
             if completed > 0

@@ -56,7 +56,7 @@ impl Pair {
         before: Option<Stat>,
         making: Making,
     ) -> Box<Pair> {
-        let syncs = target.can_sync() && run.durable.is_alone(&target.stat);
+        let syncs = target.can_sync() && run.durable.is_alone(target.kind, target.device);
         let explanation = Explanation {
             offload: "unknown",
             reflink: "unknown",
@@ -178,7 +178,7 @@ fn open_target(
         Found::Something(Stat { kind, .. }) => match open_in_place(worker, entry, at, kind)? {
             Some(file) => {
                 let target = Target::existing(file, &source.stat).map_err(told)?;
-                let before = Some(target.stat);
+                let before = Some(*target.stat().map_err(told)?);
                 return Ok((target, before));
             }
             None => None,
@@ -215,8 +215,9 @@ fn open_target(
         };
     }
     let mut pauses = 0;
+    let device = entry.parent.within.as_ref().and_then(|within| within.target).map(|stat| stat.device);
     loop {
-        let made = || Target::new(at, making.mode & 0o777 & !making.omitted, at_once);
+        let made = || Target::new(at, making.mode & 0o777 & !making.omitted, at_once, device);
         match worker.opening(|| post::during(Op::Create, made)) {
             Ok(target) => {
                 if target.is_temporary() {
@@ -347,7 +348,7 @@ pub(super) fn stream_target(run: &Run<'_>, at: At<'_>, source: &Source) -> Step<
             return Target::existing(file, &source.stat);
         }
         Err(Errno::ENOENT) if at.stat(false).is_ok() => return Err((Op::Create, Cause::DanglingLink)),
-        Err(Errno::ENOENT) => Target::new(at, mode, false)?,
+        Err(Errno::ENOENT) => Target::new(at, mode, false, None)?,
         Err(errno) => return Err((Op::Stat, Cause::Errno(errno as i32))),
     };
     if (run.options.atomic || target.is_temporary())

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::flow::{Digesting, Holes, Length, Patience, Shape, Side, Visibility};
 use crate::sys;
 use crate::sys::space::FileSystem;
-use crate::sys::stat::{Kind, Stat};
+use crate::sys::stat::Kind;
 
 use crate::copy::content::direct::{self, Facts};
 use crate::copy::content::open::Pair;
@@ -27,9 +27,9 @@ pub(in crate::copy) fn set_up(
     let length = source.known_length();
     let synced = options.sync != Sync::None;
     let rescues = options.on_error == OnError::ZeroFill;
-    let facts = Facts { name: &|| names.source(), stat: &source.stat, length, synced, rescues };
+    let facts = Facts { name: &|| names.source(), kind: source.stat.kind, length, synced, rescues };
     let source_side = direct::set_up_source(&mut source.edge, options.direct, &facts)?;
-    let facts = Facts { name: &|| names.target(), stat: &target.stat, length, synced, rescues: false };
+    let facts = Facts { name: &|| names.target(), kind: target.kind, length, synced, rescues: false };
     let target_side = direct::set_up_target(&mut target.edge, options.direct, &facts)?;
     let one_block = length.is_some_and(|length| length <= u64::from(run.size.block_bytes));
     // On btrfs space that is allocated ahead is never compressed.
@@ -62,7 +62,7 @@ pub(super) fn goes_by_calls(run: &Run<'_>, pair: &Pair, length: Option<u64>) -> 
     if run.job.engine == Choice::Ring || !run.is_tree() && !run.options.as_cp {
         return false;
     }
-    let regular = pair.source.stat.kind == Kind::Regular && pair.target.stat.kind == Kind::Regular;
+    let regular = pair.source.stat.kind == Kind::Regular && pair.target.kind == Kind::Regular;
     let buffered = source.direct.is_none() && target.direct.is_none();
     // What other file systems make of a large file was not measured.
     let is_large = |length| length >= direct::WORTH_IT_BYTES && !(run.is_tree() && are_local(run, pair));
@@ -86,11 +86,11 @@ pub(super) fn is_passed(run: &Run<'_>, pair: &Pair, shape: &Shape) -> bool {
 
 /// Whether both ends are on file systems that are known well.
 fn are_local(run: &Run<'_>, pair: &Pair) -> bool {
-    let is_local = |edge: &Edge, stat: &Stat| {
-        let kind = run.file_systems.kind_of(edge.file.as_fd(), stat.device);
+    let is_local = |edge: &Edge, device: (u32, u32)| {
+        let kind = run.file_systems.kind_of(edge.file.as_fd(), device);
         matches!(kind, Some(FileSystem::Ext4 | FileSystem::Xfs | FileSystem::Btrfs | FileSystem::Tmpfs))
     };
-    is_local(&pair.source.edge, &pair.source.stat) && is_local(&pair.target.edge, &pair.target.stat)
+    is_local(&pair.source.edge, pair.source.stat.device) && is_local(&pair.target.edge, pair.target.device)
 }
 
 /// How far the size that a target shows may be ahead of what is complete. Measured: 512 MiB took

@@ -3,6 +3,7 @@
 //! A new file has no name until then. A file that is there already keeps its inode, as with cp, unless a
 //! new one is to take its place.
 
+use std::cell::OnceCell;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -28,7 +29,11 @@ use crate::copy::names::temporary;
 /// A target that is open and untouched.
 pub(in crate::copy) struct Target {
     pub edge: Edge,
-    pub stat: Stat,
+    pub kind: Kind,
+    /// of its file system
+    pub device: (u32, u32),
+    /// of a file that was made, once it is wanted
+    stat: OnceCell<Stat>,
     naming: Naming,
     over: Option<Over>,
 }
@@ -90,7 +95,7 @@ impl Target {
             _ => Naming::Passed,
         };
         let base = (!stat.kind.is_stream()).then_some(0);
-        Ok(Target { edge: Edge::new(file, base, &stat), stat, naming, over: None })
+        Ok(Target::seen(Edge::new(file, base, &stat), stat, naming))
     }
 
     /// A new file that takes the place of whatever has its name when it is published. `over` is taken
@@ -99,13 +104,14 @@ impl Target {
         let wanted = over.as_ref().expect("it is known what is replaced");
         // Until it has the permissions of the old one nobody else gets at it.
         let mode = if wanted.old.is_some() { 0o600 } else { mode };
-        let made = Target::new(wanted.place.as_ref().map_or(at, Spot::at), mode, false);
+        let made = Target::new(wanted.place.as_ref().map_or(at, Spot::at), mode, false, None);
         let mut target = made.map_err(|(op, cause)| match cause {
             Cause::Errno(libc::EACCES | libc::EPERM | libc::EROFS) => (Op::CreateTemporary, cause),
             cause => (op, cause),
         })?;
         if let Some(old) = &wanted.old
-            && let Err(failed) = inherit::owner(target.handle(), &target.stat, &old.stat)
+            && let Err(failed) =
+                target.stat().and_then(|stat| inherit::owner(target.handle(), stat, &old.stat))
         {
             // Why it is given up matters more than why it can't be removed.
             let _ = target.abandon(None, 0);
@@ -115,8 +121,9 @@ impl Target {
         Ok(target)
     }
 
-    /// A new file at `at`, which has its name at once or when it is published.
-    pub fn new(at: At<'_>, mode: u32, at_once: bool) -> Step<Target> {
+    /// A new file at `at`, which has its name at once or when it is published. Where the directory is known
+    /// to be on `device`, so is what is made in it, and no more is asked of that than is wanted.
+    pub fn new(at: At<'_>, mode: u32, at_once: bool, device: Option<(u32, u32)>) -> Step<Target> {
         let failed = failed(Op::Create);
         if at.name.as_bytes().ends_with(b"/") {
             return Err((Op::Create, Cause::Errno(libc::ENOTDIR)));
@@ -124,7 +131,13 @@ impl Target {
         if at_once {
             let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY;
             let file = sys::at::open(at.directory, at.name, flags, mode).map_err(&failed)?;
-            return Target::made(file, Naming::Created);
+            return match device {
+                Some(device) => {
+                    let (edge, kind, stat) = (Edge::of_file(file), Kind::Regular, OnceCell::new());
+                    Ok(Target { edge, kind, device, stat, naming: Naming::Created, over: None })
+                }
+                None => Target::made(file, Naming::Created),
+            };
         }
         let up = parent_of(at.name);
         match sys::temporary::unnamed(at.directory, up, mode) {
@@ -140,7 +153,21 @@ impl Target {
 
     fn made(file: OwnedFd, naming: Naming) -> Step<Target> {
         let stat = sys::stat::of(file.as_fd()).map_err(failed(Op::Stat))?;
-        Ok(Target { edge: Edge::of_file(file), stat, naming, over: None })
+        Ok(Target::seen(Edge::of_file(file), stat, naming))
+    }
+
+    fn seen(edge: Edge, stat: Stat, naming: Naming) -> Target {
+        let (kind, device, stat) = (stat.kind, stat.device, OnceCell::from(stat));
+        Target { edge, kind, device, stat, naming, over: None }
+    }
+
+    /// What it is: as it was found, or as it was at some time since it was made.
+    pub fn stat(&self) -> Step<&Stat> {
+        if let Some(stat) = self.stat.get() {
+            return Ok(stat);
+        }
+        let stat = sys::stat::of(self.edge.file.as_fd()).map_err(failed(Op::Stat))?;
+        Ok(self.stat.get_or_init(|| stat))
     }
 
     /// Standard output, in order from where it stands: a shell's `>` and `>>` mean what they say,
@@ -150,7 +177,7 @@ impl Target {
         let own = own.map_err(|error| (Op::Open, Cause::Errno(errno_of(&error))))?;
         let stat = sys::stat::of(own.as_fd()).map_err(failed(Op::Open))?;
         refuse_same(&stat, source)?;
-        Ok(Target { edge: Edge::new(own, None, &stat), stat, naming: Naming::Passed, over: None })
+        Ok(Target::seen(Edge::new(own, None, &stat), stat, Naming::Passed))
     }
 }
 
@@ -177,7 +204,7 @@ impl Target {
     pub fn of_part(file: OwnedFd, part: PartName, over: Option<Over>) -> Step<Target> {
         let mut target = Target::made(file, Naming::Temporary(part))?;
         // Writing to it may take these, and what was seen before would be believed.
-        target.stat.mode &= 0o1777;
+        target.stat.get_mut().iter_mut().for_each(|stat| stat.mode &= 0o1777);
         target.over = over;
         Ok(target)
     }
@@ -251,7 +278,7 @@ impl Target {
 
     /// Whether its content can be made durable.
     pub fn can_sync(&self) -> bool {
-        matches!(self.stat.kind, Kind::Regular | Kind::Block)
+        matches!(self.kind, Kind::Regular | Kind::Block)
     }
 
     /// The most bytes it can take, where that is known.
@@ -265,14 +292,16 @@ impl Target {
     /// Empties a file that was there, now that nothing else can be refused: not before it is sure
     /// that `needed` bytes fit, where that can be told.
     pub fn begin(&self, needed: Option<u64>) -> Step<()> {
-        if !matches!(self.naming, Naming::InPlace) || self.stat.size == 0 {
+        if !matches!(self.naming, Naming::InPlace) {
+            return Ok(());
+        }
+        let stat = self.stat()?;
+        if stat.size == 0 {
             return Ok(());
         }
         // Elsewhere compression or quotas make another sum of it; there the writes will tell.
         let room = match sys::space::file_system(self.edge.file.as_fd()) {
-            Ok((FileSystem::Ext4 | FileSystem::Xfs | FileSystem::Tmpfs, free)) => {
-                free + self.stat.allocated_bytes
-            }
+            Ok((FileSystem::Ext4 | FileSystem::Xfs | FileSystem::Tmpfs, free)) => free + stat.allocated_bytes,
             _ => u64::MAX,
         };
         if needed.is_some_and(|needed| needed > room) {

@@ -292,7 +292,7 @@ fn clone_file(run: &Run<'_>, pair: &mut Pair) -> Step<Option<u64>> {
     if !whole {
         return if demanded { Err((Op::Clone, Cause::NoClone)) } else { Ok(None) };
     }
-    if !demanded && run.clones.are_impossible(source.stat.device, target.stat.device) {
+    if !demanded && run.clones.are_impossible(source.stat.device, target.device) {
         pair.explanation.reflink = "unsupported";
         return Ok(None);
     }
@@ -315,7 +315,7 @@ fn clone_file(run: &Run<'_>, pair: &mut Pair) -> Step<Option<u64>> {
         Err(no) if demanded => Err((Op::Clone, Cause::Errno(no as i32))),
         Err(no) => {
             if matches!(no, Errno::EOPNOTSUPP | Errno::EXDEV | Errno::ENOTTY) {
-                run.clones.remember_impossible(source.stat.device, target.stat.device);
+                run.clones.remember_impossible(source.stat.device, target.device);
             }
             pair.explanation.reflink = "unsupported";
             Ok(None)

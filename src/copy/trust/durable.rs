@@ -25,7 +25,7 @@ use crate::error::{Cause, Error, Op};
 use crate::latency::Kind as Latency;
 use crate::sys;
 use crate::sys::space::FileSystem;
-use crate::sys::stat::{Kind, Stat};
+use crate::sys::stat::Kind;
 
 use crate::copy::content::target::Step;
 use crate::copy::job::Job;
@@ -121,10 +121,10 @@ impl Durable {
 
     /// Whether a target's content is synced by itself. To be asked before it is written to: where it
     /// isn't, its file system's descriptor is open by then.
-    pub fn is_alone(&self, stat: &Stat) -> bool {
-        match stat.kind {
+    pub fn is_alone(&self, kind: Kind, device: (u32, u32)) -> bool {
+        match kind {
             Kind::Block => self.sync != Sync::None,
-            _ => self.is_by_file(stat.device),
+            _ => self.is_by_file(device),
         }
     }
 

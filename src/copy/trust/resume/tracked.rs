@@ -102,7 +102,7 @@ pub(in crate::copy) fn track(
 ) -> Option<Tracked> {
     let resume = run.resume()?;
     let stores = |kind| matches!(kind, Kind::Regular | Kind::Block);
-    if !stores(source.stat.kind) || !stores(target.stat.kind) || source.edge.base != Some(0) {
+    if !stores(source.stat.kind) || !stores(target.kind) || source.edge.base != Some(0) {
         return None;
     }
     let at = target.place(entry.target()?);
@@ -114,7 +114,7 @@ pub(in crate::copy) fn track(
     };
     let part = name.as_bytes().to_vec();
     let started =
-        Started { path: entry.key(), source: identity(&source.stat), inode: target.stat.inode, part };
+        Started { path: entry.key(), source: identity(&source.stat), inode: target.stat().ok()?.inode, part };
     let is_at_once = target.was_created();
     let place = match is_at_once {
         true => None,
@@ -153,7 +153,7 @@ fn naming(at: At<'_>, now: Option<&PartName>, name: OsString, is_named: bool) ->
 
 fn place(run: &Run<'_>, entry: &Entry<'_>, target: &Target, part: Option<Naming>) -> Result<Place, Errno> {
     let file = target.edge.file.try_clone().map_err(|_| Errno::EMFILE)?;
-    let alone = target.stat.kind == Kind::Block || !run.durable.is_synced_whole(target.stat.device);
+    let alone = target.kind == Kind::Block || !run.durable.is_synced_whole(target.device);
     let (part, simulated) = (part.map(Mutex::new), target.edge.simulated.clone());
     Ok(Place { file, alone, shown: entry.target_path(), part, simulated, lost: AtomicI32::new(WELL) })
 }
