@@ -23,7 +23,7 @@
 //! - A device of `k` channels has a rate that rises with each block up to `k`: there.
 //! - Behind a round trip, or a latency and a limit on the rate, each block brings its share until rate
 //!   times latency are in flight: there, or at the end of the ring.
-//! - Where the knee is soft, as for a disk that sorts what waits, where 1 % more of mark brings 0.04 %.
+//! - Where the knee is soft, as for a disk that sorts what waits, where 1 % more of mark brings 0.03 %.
 
 mod first;
 mod search;

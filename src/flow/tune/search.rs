@@ -9,6 +9,9 @@
 //! queue, and falls from the one to the other as the mark rises, however soft the knee is. Where it
 //! is above [`KNEE`], the lower of the two marks is not enough.
 //!
+//! Once it is at rest the mark moves within a quarter by one answer, and farther only by two or where the world
+//! has changed for all to see: chance is not to make it wander.
+//!
 //! ```text
 //! rise:   4, 8, 16    8 brings 90 % over 4, 16 nothing over 8: the knee is in 4..8
 //! bisect: 6, 7        6 takes 11 %, 7 takes nothing: 7, until something changes
@@ -16,7 +19,7 @@
 //! ```
 
 /// By how many percent one percent more of mark must raise the rate.
-const KNEE: f64 = 0.04;
+const KNEE: f64 = 0.03;
 /// How the mark grows while that pays.
 const STRIDE: u32 = 2;
 /// A bracket so narrow is good enough, and probes at rest go no farther.
@@ -35,9 +38,18 @@ const CHANGE: f64 = 0.1;
 const STRAYS: u32 = 2;
 /// At rest, so many times as many bytes go by under the base as in a probe.
 const REST: u64 = 12;
+/// After one upwards so many: its longer queue is to be that of fewer than one block in a hundred.
+const REST_ABOVE: u64 = 120;
 /// And so many where a block more is half as long a queue again.
 const LONG_REST: u64 = 400;
 const FEW_BLOCKS: u32 = 2;
+/// So often a mark far from the rest must be the better one.
+const STEPS: i32 = 2;
+
+/// Within a quarter, or a block.
+fn is_near(one: u32, other: u32) -> bool {
+    4 * one <= 5 * other.max(4) && 5 * one + 5 >= 4 * other
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -78,7 +90,9 @@ pub(super) struct Search {
     below: Mean,
     /// in which direction the next probe at rest goes
     probes: u32,
-    /// taken at rest, upwards or downwards, one after the other
+    /// where it came to rest
+    anchor: u32,
+    /// wanted at rest, upwards or downwards, one after the other, too far from there
     steps: i32,
     rest: u64,
 }
@@ -120,6 +134,7 @@ impl Search {
             above: Mean::default(),
             below: Mean::default(),
             probes: 0,
+            anchor: start,
             steps: 0,
             rest: 0,
         }
@@ -214,6 +229,10 @@ impl Search {
             return;
         }
         self.strays = Mean::default();
+        if self.phase == Phase::Cruise && rate - self.rate.value > limit / 2.0 {
+            // Perhaps there is more to be had now: a larger mark tells.
+            (self.rest, self.probes) = (0, self.probes | 1);
+        }
         if let Some(last) = self.last_rate {
             let variance = self.noise * self.noise;
             let seen = (rate - last) * (rate - last) / 2.0;
@@ -253,46 +272,41 @@ impl Search {
         let margin = evidence.value - KNEE * span;
         let chance = self.noise * (1.0 / f64::from(evidence.count) + 1.0 / f64::from(self.rate.count)).sqrt();
         let is_at_rest = self.phase == Phase::Cruise;
-        let is_sure = margin.abs() >= CONFIDENCE * chance
-            || !is_at_rest && (self.is_late || evidence.count >= MOST_SEARCHING);
-        let is_answered = is_sure || evidence.count >= MOST_TRIALS;
+        let is_sure = margin.abs() >= CONFIDENCE * chance;
+        let is_enough = evidence.count >= if is_at_rest { MOST_TRIALS } else { MOST_SEARCHING };
+        let is_answered = is_sure || is_enough || self.is_late && !is_at_rest;
         if is_answered {
             *evidence = Mean::default();
         }
-        let long = is_above && self.base <= FEW_BLOCKS;
-        self.rest = if long { LONG_REST } else { REST } * bytes;
-        match (is_answered, is_above, margin > 0.0) {
-            (false, ..) => {
-                self.recovers = !is_above && margin > 0.0;
-                return false;
-            }
-            (true, true, true) if is_sure => {
+        self.rest = match (is_above, self.base <= FEW_BLOCKS) {
+            (true, true) => LONG_REST,
+            (true, false) => REST_ABOVE,
+            (false, _) => REST,
+        } * bytes;
+        if !is_answered {
+            self.recovers = !is_above && margin > 0.0;
+            return false;
+        }
+        // The world is another where each block more is used again.
+        let is_another = is_above && gain > span / 2.0;
+        let is_taken = is_above == (margin > 0.0) && (is_sure || !is_at_rest);
+        match (is_taken, is_at_rest) {
+            (true, true) => return self.step(rate, is_above, is_another),
+            (true, false) if is_above => {
                 self.low = self.base;
                 self.move_to(self.mark, rate);
-                if self.phase == Phase::Cruise {
-                    self.forget_rate();
-                    if self.goes_on(1) {
-                        self.phase = Phase::Rise;
-                    }
-                    return false;
-                }
             }
-            (true, false, false) if is_sure => {
-                self.move_to(self.mark, rate);
-                if self.phase == Phase::Cruise && self.goes_on(-1) {
-                    (self.low, self.phase) = (0, Phase::Fall);
-                }
-            }
-            (true, true, _) => {
-                self.steps = 0;
+            (true, false) => self.move_to(self.mark, rate),
+            (false, _) if is_above => {
+                self.steps = self.steps.min(0);
                 if self.phase == Phase::Rise {
                     self.risen();
                     self.forget_rate();
                     return false;
                 }
             }
-            (true, false, _) => {
-                self.steps = 0;
+            (false, _) => {
+                self.steps = self.steps.max(0);
                 self.low = self.mark;
                 if self.phase == Phase::Fall {
                     self.phase = Phase::Bisect;
@@ -303,16 +317,32 @@ impl Search {
         !self.recovers
     }
 
-    /// At rest one step may be chance: the next is of the same size, and goes the same way. Two steps
-    /// are a move, and larger ones follow.
-    fn goes_on(&mut self, step: i32) -> bool {
-        self.steps = if self.steps.signum() == step { self.steps + step } else { step };
-        self.rest = 0;
-        let are_enough = self.steps.abs() >= 2;
-        if are_enough {
-            self.steps = 0;
+    /// The mark on trial is better than the one at rest. Near by it is taken; farther away that may be
+    /// chance, and has to be seen again, after which the knee is looked for anew. Whether another
+    /// question may be asked.
+    fn step(&mut self, rate: f64, is_above: bool, is_another: bool) -> bool {
+        let one = if is_above { 1 } else { -1 };
+        let is_far = !is_near(self.mark, self.anchor);
+        self.steps = if self.steps.signum() == one { self.steps + one } else { one };
+        if is_far && !is_another && self.steps.abs() < STEPS {
+            self.rest = 0;
+            return false;
         }
-        are_enough
+        if is_above {
+            self.low = self.base;
+        }
+        self.move_to(self.mark, rate);
+        if is_far || is_another {
+            self.steps = 0;
+            (self.phase, self.low) = match is_above {
+                true => (Phase::Rise, self.low),
+                false => (Phase::Fall, 0),
+            };
+        }
+        if is_above {
+            self.forget_rate();
+        }
+        !is_above
     }
 
     /// No larger mark brings more.
@@ -330,12 +360,16 @@ impl Search {
         if self.phase == Phase::Rise && self.base == self.most {
             self.risen();
         }
+        let before = self.phase;
         if self.phase == Phase::Fall && self.base == self.least {
             self.phase = Phase::Cruise;
         }
         let is_narrow = |low: u32, base: u32| base <= low + 1 || f64::from(base) <= FINE * f64::from(low);
         if self.phase == Phase::Bisect && is_narrow(self.low, self.base) {
             self.phase = Phase::Cruise;
+        }
+        if before != Phase::Cruise && self.phase == Phase::Cruise {
+            (self.anchor, self.steps) = (self.base, 0);
         }
         self.mark = match self.phase {
             Phase::Rise => (self.base.saturating_mul(STRIDE)).min(self.most),

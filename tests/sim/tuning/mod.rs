@@ -4,8 +4,8 @@
 //!
 //! The best throughput is that of the fixed mark with the most bytes a second. Above the knee all
 //! marks have nearly the same, so the *best mark* is the smallest that has 98 % of it. From any starting
-//! mark auto has two seconds or the time of 200 completions, whichever is longer, and a second more after
-//! a change of the device, which first has to be believed; blocks that the starting mark let in before anything could be known come
+//! mark, and after a change of the device, auto has two seconds or the time of 200 completions, whichever is
+//! longer; blocks that the starting mark let in before anything could be known come
 //! through first and are not among the 200. From then on, until the next change:
 //!
 //! - its throughput is at least 0.95 of the best, its probes included;
@@ -13,7 +13,7 @@
 //!   to the target;
 //! - the mark stays within a quarter, or a block, of its median.
 //!
-//! That holds for seven of eight of all seeds and starts, and none misses it by much.
+//! That holds for nineteen of twenty of all seeds and starts, and none misses it by much.
 //!
 //! A device that is new to the phase has nothing in its queue. A model's source is an SSD, faster than
 //! all targets, where nothing else is said.
@@ -31,8 +31,8 @@ const STARTS: [u32; 5] = [1, 2, 8, 32, RING];
 const SEED: u64 = 1;
 const SEEDS: u64 = 2;
 /// One run in so many may miss a bar: chance decides about probes, and a block more or less of few is much.
-/// None may miss that of the rate by more than 0.05, or have more than twice the p99.
-const MOST_MISSES: usize = 8;
+/// None may miss that of the rate by more than 0.02, or have more than twice the p99.
+const MOST_MISSES: usize = 20;
 
 fn seeds() -> std::ops::Range<u64> {
     let seeds =
@@ -82,22 +82,25 @@ fn best(phase: &Phase) -> Best {
 /// a rest from the median, a probe from the rest before it.
 fn calm(done: &[Done], from: Time, to: Time) -> Result<(u32, u32, u32), String> {
     let is_near = |one: u32, other: u32| 4 * one <= 5 * other.max(4) && 5 * one + 5 >= 4 * other;
-    let marks: Vec<u32> =
-        done.iter().filter(|done| (from..to).contains(&done.at)).map(|done| done.mark).collect();
-    // A probe lasts for two or three marks of bytes.
-    let runs: Vec<&[u32]> = marks.chunk_by(|one, other| one == other).collect();
-    let rest = |run: &&[u32]| (run.len() >= (5 * run[0] as usize).max(24)).then_some(run[0]);
+    let done: Vec<&Done> = done.iter().filter(|done| (from..to).contains(&done.at)).collect();
+    let runs: Vec<&[&Done]> = done.chunk_by(|one, other| one.mark == other.mark).collect();
+    // A probe lasts for two or three marks of bytes, or little longer than the shortest trial.
+    let rest = |run: &&[&Done]| {
+        let lasted = run[run.len() - 1].at - run[0].at;
+        (run.len() >= (5 * run[0].mark as usize).max(24) && lasted >= 150 * MS).then_some(run[0].mark)
+    };
     let mut near = Ok(());
     for nth in 0..runs.len() {
         let (before, after) = (&runs[..nth], &runs[nth..]);
         let rests = [before.iter().rev().find_map(rest), after.iter().find_map(rest)];
-        if !rests.iter().flatten().any(|rest| is_near(runs[nth][0], *rest)) {
-            near = Err(format!("{} tried between {rests:?}", runs[nth][0]));
+        let mark = runs[nth][0].mark;
+        if !rests.iter().flatten().any(|rest| is_near(mark, *rest)) {
+            near = Err(format!("{mark} tried between {rests:?}"));
         }
     }
     let mut rests: Vec<u32> = Vec::new();
     for run in runs.iter().filter(|run| rest(run).is_some()) {
-        rests.extend(*run);
+        rests.extend(run.iter().map(|done| done.mark));
     }
     rests.sort_unstable();
     let (least, median, most) = (rests[0], rests[rests.len() / 2], rests[rests.len() - 1]);
@@ -129,8 +132,7 @@ fn check_against(bar: Bar, name: &str, phases: &[Phase]) {
         for (nth, (phase, best)) in phases.iter().zip(&bests).enumerate() {
             let first = done.partition_point(|done| done.at < begins);
             let admitted = if nth == 0 { start as usize } else { 0 };
-            let given = begins + if nth == 0 { 2 * S } else { 3 * S };
-            let from = done[first + admitted + bar.completions].at.max(given);
+            let from = done[first + admitted + bar.completions].at.max(begins + 2 * S);
             let what = format!("{name}, phase {nth}, seed {seed}, from {start}");
             misses.extend(judged(&bar, &what, best, &done, from, begins + phase.lasts).err());
             begins += phase.lasts;
@@ -151,7 +153,7 @@ fn judged(bar: &Bar, what: &str, best: &Best, done: &[Done], from: Time, to: Tim
         best.rate / MIB as f64,
         best.p99 as f64 / MS as f64,
     );
-    assert!(rate >= bar.rate - 0.05 && p99 <= 2.0, "{what}: {rate:.3} of the rate, {p99:.2} of the p99");
+    assert!(rate >= bar.rate - 0.02 && p99 <= 2.0, "{what}: {rate:.3} of the rate, {p99:.2} of the p99");
     match (rate >= bar.rate, p99 <= 1.5) {
         (false, _) => Err(format!("{what}: {rate:.3} of the rate")),
         (_, false) => Err(format!("{what}: {p99:.2} of the p99")),
@@ -170,7 +172,7 @@ fn a_disk_needs_two_blocks() {
 #[test]
 fn one_disk_with_seeks_for_both_ends_needs_a_queue_to_sort() {
     check_against(
-        Bar { completions: 1500, rate: 0.93 },
+        Bar { completions: 1500, rate: 0.94 },
         "one disk",
         &[Phase { source: Device::head(150 * MIB, 2 * MS), target: None, lasts: 60 * S }],
     );
