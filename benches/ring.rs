@@ -20,7 +20,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
-use highwater::engine::{Choice, Edge, End, Engine, Flow, Ledger, Meter, Typed};
+use highwater::engine::{Choice, Edge, End, Engine, Flow, Ledger, Meter, Moved, Typed};
 use highwater::flow::{Digesting, Holes, Length, Marks, Patience, Pump, Shape, Side, Visibility};
 use highwater::ring::{Arena, Buffer};
 use highwater::sys::{self, cancel::Cancel};
@@ -179,7 +179,7 @@ fn highwater(choice: Choice, block: u64, files: &Files) -> impl FnMut() + use<> 
         buffers: Some(RING_BYTES / block),
         high_water: None,
         low_water: None,
-        is_tuned: false,
+        moved: Moved::Never,
     };
     let size = typed.resolve().expect("sizes that fit each other");
     let engine = Engine::open(choice, size).expect("the engine that was asked for");

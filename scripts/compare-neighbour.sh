@@ -37,13 +37,14 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$HERE/disks.sh"
 
 ALL_DISKS=(disk throttled)
-CONTESTANTS=(idle cp rsync dd highwater)
+CONTESTANTS=(idle cp rsync dd highwater highwater-gentle)
 declare -A COMMAND=(
     [idle]='sleep 3'
     [cp]='cp "$SRC" "$DST" && sync "$DST"'
     [rsync]='rsync --whole-file --inplace "$SRC" "$DST" && sync "$DST"'
     [dd]='dd if="$SRC" of="$DST" bs=1M oflag=direct conv=fsync status=none'
     [highwater]='highwater copy -q "$SRC" "$DST"'
+    [highwater-gentle]='highwater copy -q --gentle "$SRC" "$DST"'
 )
 NEIGHBOUR_BYTES=$((256 << 20))
 

@@ -17,7 +17,7 @@
 //! | [`stream`] | the engine as a pair of streams for programmers | files' names |
 //! | [`engine`] | driving pumps between two edges, many under one mark; draining, sync, cancelling, what hangs | what the bytes are for |
 //! | [`ring`] | io_uring, the arena, every errno's class | policy |
-//! | [`flow`] | marks, a level that pumps share, pump, extents, pace, patience, a simulated device; pure | I/O, clocks, threads, async |
+//! | [`flow`] | marks, who moves them, a level that pumps share, pump, extents, pace, patience, a simulated device; pure | I/O, clocks, threads, async |
 //! | [`digest`] | BLAKE3 of content in units of 64 KiB, from pieces in order; pure | files, threads |
 //! | [`journal`] | what a copy that can be resumed writes down, and when; pure | I/O, clocks, files |
 //! | [`latency`] | recorders and intervals; pure | clocks, files |

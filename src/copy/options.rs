@@ -270,6 +270,8 @@ pub struct Options {
     pub retries: u32,
     /// where a target is full, room is waited for
     pub waits_for_room: bool,
+    /// `--gentle`: everybody else goes first
+    pub gentle: bool,
     /// `--map`: what of the only source is rescued and what is not, read before and written after, in GNU
     /// ddrescue's format
     pub map: Option<PathBuf>,

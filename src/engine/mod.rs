@@ -39,7 +39,7 @@ pub use passing::Passed;
 pub use read_back::Origin;
 pub use settle::error_of;
 pub use simulated::{Service, Simulated, Simulator};
-pub use size::{Size, Typed};
+pub use size::{Moved, Size, Typed};
 pub use stalls::{News, Stall, Stalls};
 
 use crate::error::{Cause, Error, Op};
@@ -93,7 +93,12 @@ impl Engine {
         }
         sys::memlock::raise_to_hard();
         match Ring::new(arena.buffers()) {
-            Ok(ring) => Engine::registered(ring, arena, size),
+            Ok(mut ring) => {
+                if size.is_gentle() {
+                    ring.be_idle();
+                }
+                Engine::registered(ring, arena, size)
+            }
             Err(errno) if choice == Choice::Ring => {
                 Err(Error::new(Op::Setup, "io_uring", Cause::NoRing(errno)))
             }

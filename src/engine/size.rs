@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::flow::{Marks, MarksError, SharedLevel, Tuner};
+use crate::flow::{Gentle, Marks, MarksError, SharedLevel, Tuner};
 
 /// The unit of transfer where none was typed, in bytes. Measured (512 MiB, cached, direct writes,
 /// CPU of the copy): 256 KiB 146 ms, 512 KiB 127 ms, 1 MiB 123 ms, at the same wall time; a larger
@@ -20,6 +20,18 @@ const MOST_BUFFERS: u64 = 1024;
 /// A buffer's length is a 32-bit number in an SQE, and the kernel registers at most 1 GiB.
 const MOST_BLOCK_BYTES: u64 = 1 << 30;
 
+/// Who moves the high-water mark.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Moved {
+    /// nobody
+    #[default]
+    Never,
+    /// `--high-water auto`: it finds itself, below the whole ring
+    ToTheKnee,
+    /// `--gentle`: it gives way to others, below the whole ring, and operations have the idle I/O priority
+    ForOthers,
+}
+
 /// What was typed; None is "whatever fits". All sizes are bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Typed {
@@ -31,8 +43,8 @@ pub struct Typed {
     pub high_water: Option<u64>,
     /// `--low-water`
     pub low_water: Option<u64>,
-    /// `--high-water auto`: the mark finds itself, below the whole ring
-    pub is_tuned: bool,
+    /// who moves the mark
+    pub moved: Moved,
 }
 
 /// A ring and its marks that don't contradict each other.
@@ -47,7 +59,7 @@ pub struct Size {
     block_typed: bool,
     high_water: Option<u64>,
     low_water: Option<u64>,
-    is_tuned: bool,
+    moved: Moved,
 }
 
 impl Typed {
@@ -55,7 +67,7 @@ impl Typed {
     /// many as the marks need, the high-water mark is the whole ring. Only typed values can
     /// contradict each other.
     pub fn resolve(self) -> Result<Size, MarksError> {
-        let Typed { block_bytes, buffers, high_water, low_water, is_tuned } = self;
+        let Typed { block_bytes, buffers, high_water, low_water, moved } = self;
         if block_bytes == Some(0) || buffers == Some(0) || high_water == Some(0) {
             return Err(MarksError::Zero);
         }
@@ -79,7 +91,7 @@ impl Typed {
             block_typed: block_bytes.is_some(),
             high_water,
             low_water,
-            is_tuned,
+            moved,
         };
         size.marks(size.buffers.into()).map(|_| size)
     }
@@ -109,6 +121,11 @@ impl Size {
         (workers.into(), Size { buffers, ..self })
     }
 
+    /// Whether others go first.
+    pub fn is_gentle(&self) -> bool {
+        self.moved == Moved::ForOthers
+    }
+
     /// One buffer, for work without a ring.
     pub fn for_calls(self) -> Size {
         Size { buffers: 1, ..self }
@@ -126,13 +143,14 @@ impl Size {
     /// before it knows more.
     pub fn level(&self, buffers: u32) -> Result<Arc<SharedLevel>, MarksError> {
         let marks = self.marks(buffers)?;
-        if !self.is_tuned {
-            return Ok(SharedLevel::new(marks));
-        }
         let block = u64::from(self.block_bytes);
         let least = self.low_water.map_or(1, |low| (low / block + 1).min(buffers.into()) as u32);
         let start = (RING_BYTES / block).clamp(FEWEST_BUFFERS.into(), buffers.max(2).into()) as u32;
-        Ok(SharedLevel::tuned(marks, Tuner::new(block, least, buffers, start)))
+        Ok(match self.moved {
+            Moved::Never => SharedLevel::new(marks),
+            Moved::ToTheKnee => SharedLevel::tuned(marks, Tuner::new(block, least, buffers, start)),
+            Moved::ForOthers => SharedLevel::gentle(marks, Gentle::new(block, least, buffers)),
+        })
     }
 }
 

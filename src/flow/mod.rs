@@ -8,10 +8,12 @@
 mod caller;
 mod digest;
 mod extents;
+mod gentle;
 mod intake;
 pub mod load;
 mod losses;
 mod marks;
+mod mover;
 mod outlet;
 mod pace;
 pub mod patience;
@@ -25,6 +27,7 @@ mod tune;
 
 pub use caller::Place;
 pub use extents::{Block, Extent, Extents, Holes, Next};
+pub use gentle::Gentle;
 pub use losses::Losses;
 pub use marks::{Level, LevelStats, Marks, MarksError};
 pub use pace::Pace;

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::gentle::Gentle;
 use super::marks::{Level, LevelStats, Marks};
+use super::mover::Mover;
 use super::tune::{Admitted, Bound, Completion, Tuned, Tuner};
 
 /// A [`Level`] that any number of pumps stand under, on any threads.
@@ -31,7 +33,7 @@ struct Inner {
     /// bytes written so far
     delivered: u64,
     /// moves the mark
-    tuner: Option<Box<Tuner>>,
+    mover: Option<Mover>,
     /// pumps that were refused when they asked last
     refused: u32,
     /// those of them that held nothing then
@@ -47,12 +49,18 @@ impl SharedLevel {
     /// An empty level whose high-water mark is moved by `tuner`, from where that stands; of `marks` the
     /// low-water mark and the block hold.
     pub fn tuned(marks: Marks, tuner: Tuner) -> Arc<SharedLevel> {
-        SharedLevel::with(marks.with_high(tuner.mark_bytes()), Some(Box::new(tuner)))
+        SharedLevel::with(marks, Some(Mover::Tuner(Box::new(tuner))))
     }
 
-    fn with(marks: Marks, tuner: Option<Box<Tuner>>) -> Arc<SharedLevel> {
-        let is_tuned = tuner.is_some();
-        let inner = Inner { level: Level::new(marks), delivered: 0, tuner, refused: 0, starved: 0 };
+    /// The same, moved by what gives way to others.
+    pub fn gentle(marks: Marks, gentle: Gentle) -> Arc<SharedLevel> {
+        SharedLevel::with(marks, Some(Mover::Gentle(Box::new(gentle))))
+    }
+
+    fn with(marks: Marks, mover: Option<Mover>) -> Arc<SharedLevel> {
+        let marks = mover.as_ref().map_or(marks, |mover| marks.with_high(mover.mark_bytes()));
+        let is_tuned = mover.is_some();
+        let inner = Inner { level: Level::new(marks), delivered: 0, mover, refused: 0, starved: 0 };
         let high_bytes = AtomicU64::new(marks.high_bytes());
         Arc::new(SharedLevel {
             inner: Mutex::new(inner),
@@ -82,17 +90,17 @@ impl SharedLevel {
         self.high_bytes.load(Ordering::Relaxed)
     }
 
-    /// What holds the rate back by now, where it has a tuner.
+    /// What holds the rate back by now, where its mark finds itself.
     pub fn bound(&self) -> Option<Bound> {
         if !self.is_tuned {
             return None;
         }
-        self.lock().tuner.as_ref().map(|tuner| tuner.bound())
+        self.lock().mover.as_ref().map(Mover::bound)
     }
 
-    /// What its tuner has come to, where it has one.
+    /// What its mark has come to, where that finds itself.
     pub fn what_was_tuned(&self) -> Option<Tuned> {
-        self.lock().tuner.as_ref().map(|tuner| tuner.tuned())
+        self.lock().mover.as_ref().map(Mover::tuned)
     }
 
     /// In-flight bytes of all pumps.
@@ -157,10 +165,10 @@ impl Inner {
         was_last && self.others_wait(to)
     }
 
-    /// The tuner hears of a block; the mark that it wants now, where that is another.
+    /// What moves the mark hears of a block; the mark that it wants now, where that is another.
     fn tune(&mut self, bytes: u64, admitted: Admitted, now: Duration) -> Option<u64> {
-        let tuner = self.tuner.as_mut()?;
-        tuner.completed(&Completion {
+        let mover = self.mover.as_mut()?;
+        mover.completed(&Completion {
             bytes,
             admitted,
             completed_at: now,

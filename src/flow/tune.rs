@@ -26,6 +26,7 @@
 //! - Where the knee is soft, as for a disk that sorts what waits, where 1 % more of mark brings 0.03 %.
 
 mod first;
+mod mean;
 mod search;
 mod series;
 mod trial;
@@ -34,7 +35,7 @@ use std::time::Duration;
 
 use first::First;
 use search::{Phase, Search};
-use series::Series;
+pub(super) use series::Series;
 use trial::Trial;
 
 /// The least latency is that of so long.
@@ -78,9 +79,11 @@ pub enum Bound {
     Ring,
     /// the source comes in order, or is slow: the mark is seldom reached
     Source,
+    /// with more in flight others would wait longer ([`Gentle`](super::Gentle))
+    Wait,
 }
 
-/// What a [`Tuner`] came to.
+/// What a [`Tuner`] or a [`Gentle`](super::Gentle) came to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tuned {
     /// what holds the rate back

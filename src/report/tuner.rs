@@ -8,8 +8,8 @@ use std::time::Duration;
 /// How a high-water mark found itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tuner {
-    /// what held the rate back at the end: `devices`, `ring`, `source`, or `unknown`, where the run was
-    /// too short
+    /// what held the rate back at the end: `devices`, `ring`, `source`, `wait`, where others would have
+    /// waited longer (`--gentle`), or `unknown`, where the run was too short
     pub bound_by: Cow<'static, str>,
     /// the mark at the end, in bytes
     pub high_water_bytes: u64,
@@ -46,6 +46,7 @@ impl Tuner {
                 Bound::Devices => "devices",
                 Bound::Ring => "ring",
                 Bound::Source => "source",
+                Bound::Wait => "wait",
                 Bound::Unknown => "unknown",
             }),
             high_water_bytes: tuned.marks.last().map_or(0, |(_, bytes)| *bytes),

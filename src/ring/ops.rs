@@ -81,10 +81,14 @@ impl Ring {
     ) -> InFlight {
         let address = buffer[at as usize..][..len as usize].as_mut_ptr();
         let (target, offset) = (types::Fd(fd.as_raw_fd()), offset.unwrap_or(OWN_POSITION));
-        let fixed = opcode::ReadFixed::new(target, address, len, buffer.slot());
+        let fixed = opcode::ReadFixed::new(target, address, len, buffer.slot()).ioprio(self.priority);
         let entry = match self.is_registered() {
             true => fixed.offset(offset).rw_flags(flags).build(),
-            false => opcode::Read::new(target, address, len).offset(offset).rw_flags(flags).build(),
+            false => opcode::Read::new(target, address, len)
+                .offset(offset)
+                .ioprio(self.priority)
+                .rw_flags(flags)
+                .build(),
         };
         submit(fd, Some(buffer), entry)
     }
@@ -100,10 +104,14 @@ impl Ring {
     ) -> InFlight {
         let address = buffer[at as usize..][..len as usize].as_ptr();
         let (target, offset) = (types::Fd(fd.as_raw_fd()), offset.unwrap_or(OWN_POSITION));
-        let fixed = opcode::WriteFixed::new(target, address, len, buffer.slot());
+        let fixed = opcode::WriteFixed::new(target, address, len, buffer.slot()).ioprio(self.priority);
         let entry = match self.is_registered() {
             true => fixed.offset(offset).rw_flags(flags).build(),
-            false => opcode::Write::new(target, address, len).offset(offset).rw_flags(flags).build(),
+            false => opcode::Write::new(target, address, len)
+                .offset(offset)
+                .ioprio(self.priority)
+                .rw_flags(flags)
+                .build(),
         };
         submit(fd, Some(buffer), entry)
     }

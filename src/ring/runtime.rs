@@ -9,6 +9,7 @@ use tokio_uring::buf::{IoBuf, IoBufMut};
 
 use super::arena::Arena;
 use crate::error::errno_of;
+use crate::sys::priority;
 
 /// A ring, on the thread that made it.
 ///
@@ -18,6 +19,8 @@ pub struct Ring {
     // Declared before the registry, which holds the arena: it is gone before its buffers are.
     runtime: tokio_uring::Runtime,
     registry: Option<Rc<FixedBufRegistry<Registered>>>,
+    /// of reads and writes, as ioprio_set(2) has them; 0 is that of the thread
+    pub(super) priority: u16,
 }
 
 impl Ring {
@@ -41,7 +44,7 @@ impl Ring {
             opened => opened,
         };
         let runtime = runtime.map_err(|error| errno_of(&error))?;
-        Ok(Ring { runtime, registry: None })
+        Ok(Ring { runtime, registry: None, priority: 0 })
     }
 
     /// Registers every buffer of the arena, which must be the one that operations then use; once.
@@ -53,6 +56,12 @@ impl Ring {
         self.runtime.block_on(async { registry.register() }).map_err(|error| errno_of(&error))?;
         self.registry = Some(Rc::new(registry));
         Ok(())
+    }
+
+    /// Reads and writes are made when the device has nothing else to do, from now on, where its scheduler
+    /// knows priorities.
+    pub fn be_idle(&mut self) {
+        self.priority = priority::IDLE;
     }
 
     /// Whether the buffers are registered.

@@ -7,7 +7,7 @@ use std::sync::mpsc::sync_channel;
 
 use nix::errno::Errno;
 
-use crate::engine::{Choice, Edge, End, Engine, Flow, Ledger, Meter, Typed};
+use crate::engine::{Choice, Edge, End, Engine, Flow, Ledger, Meter, Moved, Typed};
 use crate::error::{Cause, Error, Op};
 use crate::flow::{Digesting, Holes, Length, Patience, Pump, Shape, Side, Visibility};
 use crate::sys;
@@ -58,7 +58,7 @@ pub(super) fn start(
         high_water: Some(options.high_water_bytes),
         low_water: options.low_water_bytes,
         buffers: None,
-        is_tuned: false,
+        moved: Moved::Never,
     };
     let size = typed.resolve().map_err(|_| refused(libc::EINVAL))?;
     let cancel = Cancel::new().map_err(|errno| refused(errno as i32))?;

@@ -17,6 +17,7 @@ pub mod lock;
 pub mod memlock;
 pub mod mounts;
 pub mod offload;
+pub mod priority;
 pub mod process;
 pub mod signals;
 pub mod sleep;

@@ -15,6 +15,7 @@ mod devices;
 mod durable;
 mod faults;
 mod files;
+mod gentle;
 mod manifest;
 mod memory;
 mod no_uring;

@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use highwater::copy::{Direct, Job, Name, Options, Reflink, Sync, TargetIs};
-use highwater::engine::{Choice, Typed};
+use highwater::engine::{Choice, Moved, Size, Typed};
 use highwater::flow::MarksError;
 use highwater::units::format_bytes;
 
@@ -102,6 +102,7 @@ pub fn copy(
         return Err(Usage::new(format!("{option} needs the bytes, and --reflink=always copies none")));
     }
     let simulated = simulate::device(&engine.simulated).map_err(Usage::new)?;
+    let gentle = options.gentle;
     if simulated.is_some() && options.reflink == Reflink::Always {
         return Err(Usage::new("a simulated device slows bytes down, and --reflink=always copies none"));
     }
@@ -110,7 +111,7 @@ pub fn copy(
         target,
         jobs: jobs(engine.jobs, &options),
         options,
-        size: size(engine)?,
+        size: size_of_copy(engine, gentle)?,
         engine: match engine.engine {
             args::Engine::Auto => Choice::Auto,
             args::Engine::Ring => Choice::Ring,
@@ -180,7 +181,21 @@ fn when<T>(typed: When, [auto, always, never]: [T; 3]) -> T {
 }
 
 /// The ring and its marks.
-pub fn size(engine: &EngineOptions) -> Result<highwater::engine::Size, Usage> {
+pub fn size(engine: &EngineOptions) -> Result<Size, Usage> {
+    let is_auto = engine.high_water == Some(args::Mark::Auto);
+    size_with(engine, if is_auto { Moved::ToTheKnee } else { Moved::Never })
+}
+
+/// The same, where others may go first.
+fn size_of_copy(engine: &EngineOptions, gentle: bool) -> Result<Size, Usage> {
+    match (gentle, engine.high_water) {
+        (false, _) => size(engine),
+        (true, None) => size_with(engine, Moved::ForOthers),
+        (true, Some(_)) => Err(Usage::new("--gentle finds its own mark: it can't be used with --high-water")),
+    }
+}
+
+fn size_with(engine: &EngineOptions, moved: Moved) -> Result<Size, Usage> {
     let typed = Typed {
         block_bytes: engine.block_size,
         buffers: engine.buffers,
@@ -189,7 +204,7 @@ pub fn size(engine: &EngineOptions) -> Result<highwater::engine::Size, Usage> {
             Some(args::Mark::Auto) | None => None,
         },
         low_water: engine.low_water,
-        is_tuned: engine.high_water == Some(args::Mark::Auto),
+        moved,
     };
     typed.resolve().map_err(|error| Usage::new(contradiction(error)))
 }

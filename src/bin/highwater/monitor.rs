@@ -165,6 +165,7 @@ fn found(bound: Option<Bound>) -> &'static str {
         Some(Bound::Devices) => " (auto: enough)",
         Some(Bound::Ring) => " (auto: the ring is too small)",
         Some(Bound::Source) => " (auto: the source is slower)",
+        Some(Bound::Wait) => " (gentle)",
     }
 }
 

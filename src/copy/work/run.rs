@@ -142,6 +142,9 @@ pub fn copy(job: &Job, watch: Watch<'_>) -> Report {
         _ => job.size,
     };
     let (workers, size) = whole.shared_by(workers(job, descriptors));
+    if job.options.gentle {
+        sys::priority::be_idle();
+    }
     let buffers = u32::from(size.buffers) * workers as u32;
     let marks = size.marks(buffers).expect("marks were checked with the job");
     let level = size.level(buffers).expect("marks were checked with the job");

@@ -18,6 +18,8 @@
 //! cruise: 7 8 7 6 7   now and then a quarter more, a quarter less
 //! ```
 
+use super::mean::{MOST_TRIALS, Mean};
+
 /// By how many percent one percent more of mark must raise the rate.
 const KNEE: f64 = 0.03;
 /// How the mark grows while that pays.
@@ -26,8 +28,6 @@ const STRIDE: u32 = 2;
 const FINE: f64 = 1.25;
 /// What is between two results must be so many times what chance makes of them.
 const CONFIDENCE: f64 = 2.0;
-/// A question that so many trials haven't answered is not worth more of them.
-const MOST_TRIALS: u32 = 8;
 /// While the knee is looked for, a mean of so many has to do.
 const MOST_SEARCHING: u32 = 4;
 /// Of rates in a row, as logarithms, before anything is known of it.
@@ -95,24 +95,6 @@ pub(super) struct Search {
     /// wanted at rest, upwards or downwards, one after the other, too far from there
     steps: i32,
     rest: u64,
-}
-
-/// A mean over the last few.
-#[derive(Clone, Copy, Debug, Default)]
-struct Mean {
-    value: f64,
-    count: u32,
-}
-
-impl Mean {
-    fn of(value: f64) -> Mean {
-        Mean { value, count: 1 }
-    }
-
-    fn add(&mut self, value: f64) {
-        self.count = (self.count + 1).min(MOST_TRIALS);
-        self.value += (value - self.value) / f64::from(self.count);
-    }
 }
 
 impl Search {

@@ -8,7 +8,7 @@ const MOST: usize = 256;
 /// Changes of a number over time. Once there are too many, each second one goes, and what comes sooner
 /// after another than they lie apart is left out: the last one always stays.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Series {
+pub(in crate::flow) struct Series {
     kept: Vec<(Duration, u64)>,
     last: Option<(Duration, u64)>,
     apart: Duration,

@@ -246,6 +246,7 @@ fn found(tuner: &Tuner) -> String {
             format!(", where the ring ends: --buffers {buffers} would hold it back less")
         }
         ("source", _) => ": the source is slower".to_owned(),
+        ("wait", _) => ": with more others would wait longer".to_owned(),
         _ => ", and was still looking".to_owned(),
     };
     format!("{} after {} changes{bound}", format_bytes(tuner.high_water_bytes), tuner.changes)

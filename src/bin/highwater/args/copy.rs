@@ -226,6 +226,7 @@ fn beyond_cp() -> Vec<Arg> {
         value("max-delete", "N", "Delete nothing where more than N would go"),
         words("on-error", "WHAT", "After a failure go on with other files, or stop, or go on with the same file, too: what can't be read of it becomes zeros [default: continue]")
             .value_parser(["stop", "continue", "zero-fill"]),
+        flag("gentle", "Let others go first: as few bytes in flight as keep their waiting short, at the idle I/O priority"),
         value("retry", "N", "Try reads and writes that fail at a device up to N times again, after a growing pause [default: 0]"),
         flag("retry-full", "Wait for room where the target is full, and go on"),
         value("map", "FILE", "Rescue SOURCE, one file or device, as --on-error zero-fill does, and keep a map of it that GNU ddrescue can go on with; what FILE has as rescued is not copied again")

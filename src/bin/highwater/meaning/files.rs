@@ -115,6 +115,7 @@ impl Decoded {
             "recursive" => options.recursive = true,
             "reflink" => options.reflink = reflink(word),
             "remove-destination" => options.remove_first = true,
+            "gentle" => options.gentle = true,
             "retry" => options.retries = number(word, "--retry")?,
             "retry-full" => options.waits_for_room = true,
             "resume" => options.resume = true,
