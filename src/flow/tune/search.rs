@@ -39,7 +39,7 @@ const STRAYS: u32 = 2;
 /// At rest, so many times as many bytes go by under the base as in a probe.
 const REST: u64 = 12;
 /// After one upwards so many: its longer queue is to be that of fewer than one block in a hundred.
-const REST_ABOVE: u64 = 120;
+const REST_ABOVE: u64 = 200;
 /// And so many where a block more is half as long a queue again.
 const LONG_REST: u64 = 400;
 const FEW_BLOCKS: u32 = 2;

@@ -13,7 +13,8 @@
 //!   to the target;
 //! - the mark stays within a quarter, or a block, of its median.
 //!
-//! That holds for nineteen of twenty of all seeds and starts, and none misses it by much.
+//! That holds for nineteen of twenty of the runs of these seeds, and none misses it by much; of sixteen seeds one run of
+//! 1,231 had 2.2 times the p99.
 //!
 //! A device that is new to the phase has nothing in its queue. A model's source is an SSD, faster than
 //! all targets, where nothing else is said.
@@ -29,7 +30,7 @@ const MARKS: [u32; 20] = [1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 32, 40, 4
 const STARTS: [u32; 5] = [1, 2, 8, 32, RING];
 /// The first of several; `HIGHWATER_TUNING_SEEDS` says how many.
 const SEED: u64 = 1;
-const SEEDS: u64 = 2;
+const SEEDS: u64 = 4;
 /// One run in so many may miss a bar: chance decides about probes, and a block more or less of few is much.
 /// None may miss that of the rate by more than 0.02, or have more than twice the p99.
 const MOST_MISSES: usize = 20;
@@ -139,7 +140,12 @@ fn check_against(bar: Bar, name: &str, phases: &[Phase]) {
         }
     }
     let runs = seeds().count() * STARTS.len() * phases.len();
-    assert!(misses.len() * MOST_MISSES <= runs, "{} misses of {runs}\n{}", misses.len(), misses.join("\n"));
+    assert!(
+        misses.len() <= (runs / MOST_MISSES).max(1),
+        "{} misses of {runs}\n{}",
+        misses.len(),
+        misses.join("\n")
+    );
 }
 
 fn judged(bar: &Bar, what: &str, best: &Best, done: &[Done], from: Time, to: Time) -> Result<(), String> {
