@@ -100,7 +100,7 @@ fn other_blocks_go_on_while_one_waits_for_its_next_try() {
         let running = copy(engine, &options, &dir.path("source"), &disk.path("target")).start();
         // The tail comes when all before it is there.
         wait_for("all others", || disk.written_bytes() >= (LEN / BLOCK - 1) * BLOCK);
-        assert!(running.stderr_so_far().contains("trying again"), "{}", running.stderr_so_far());
+        wait_for("the retry", || running.stderr_so_far().contains("trying again"));
         disk.set_faults([]);
         running.wait().assert_ok();
         assert_bytes(&disk.get("target").unwrap(), &bytes(1, LEN));
