@@ -10,6 +10,7 @@ use nix::sys::uio::{pread, pwrite};
 use nix::unistd::isatty;
 
 use crate::flow::Transfer;
+use crate::ring::Arena;
 use crate::sys::space::{self, FileSystem};
 use crate::sys::stat::{Kind, Stat};
 use crate::sys::{device, temporary};
@@ -138,16 +139,26 @@ impl Edge {
         self.base.map(|base| base + transfer.offset)
     }
 
-    /// pread(2), or read(2) where the descriptor's own position counts.
-    pub(super) fn read(&self, transfer: Transfer, bytes: &mut [u8]) -> Result<usize, Errno> {
+    /// Carries a transfer out by pread(2) or pwrite(2), or by read(2) or write(2) where the descriptor's own
+    /// position counts.
+    pub(super) fn call(&self, arena: &Arc<Arena>, way: Way, transfer: Transfer) -> Result<u32, i32> {
+        self.serve(way, transfer, |len| {
+            let part = transfer.at as usize..(transfer.at + len) as usize;
+            match way {
+                Way::Read => self.read(transfer, &mut arena.buffer(transfer.slot)[part]),
+                Way::Write => self.write(transfer, &arena.view(transfer.slot)[part]),
+            }
+        })
+    }
+
+    fn read(&self, transfer: Transfer, bytes: &mut [u8]) -> Result<usize, Errno> {
         match self.offset(transfer) {
             Some(offset) => pread(self.fd(transfer), bytes, offset as i64),
             None => nix::unistd::read(self.fd(transfer), bytes),
         }
     }
 
-    /// pwrite(2), or write(2) where the descriptor's own position counts.
-    pub(super) fn write(&self, transfer: Transfer, bytes: &[u8]) -> Result<usize, Errno> {
+    fn write(&self, transfer: Transfer, bytes: &[u8]) -> Result<usize, Errno> {
         match self.offset(transfer) {
             Some(offset) => pwrite(self.fd(transfer), bytes, offset as i64),
             None => nix::unistd::write(self.fd(transfer), bytes),

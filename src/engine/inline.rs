@@ -94,16 +94,7 @@ fn sleep(flow: &Flow<'_>, state: MutexGuard<'_, State>, until: Duration) {
 fn carry_out(flow: &Flow<'_>, state: &mut State, way: Way, edge: &Edge, transfer: Transfer) -> Duration {
     let started = flow.now();
     flow.show(way, edge, Some(transfer.offset), true);
-    let result = {
-        let mut buffer = flow.arena().buffer(transfer.slot);
-        edge.serve(way, transfer, |len| {
-            let bytes = &mut buffer[transfer.at as usize..][..len as usize];
-            match way {
-                Way::Read => edge.read(transfer, bytes),
-                Way::Write => edge.write(transfer, bytes),
-            }
-        })
-    };
+    let result = edge.call(flow.arena(), way, transfer);
     flow.show(way, edge, None, true);
     let mut now = flow.now();
     if let Ok(n @ 1..) = result {

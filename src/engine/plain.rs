@@ -158,15 +158,15 @@ impl Driver<'_, '_> {
     }
 
     fn transfer(&self, way: Way, edge: &Edge, transfer: Transfer) -> Result<u32, i32> {
-        let mut buffer = self.flow.arena().buffer(transfer.slot);
-        let stream = edge.fd(transfer).as_fd();
+        let (arena, cancel, stream) = (self.flow.arena(), self.flow.cancel(), edge.fd(transfer).as_fd());
+        if !edge.may_block {
+            return edge.call(arena, way, transfer);
+        }
         edge.serve(way, transfer, |len| {
-            let bytes = &mut buffer[transfer.at as usize..][..len as usize];
+            let part = transfer.at as usize..(transfer.at + len) as usize;
             match way {
-                Way::Read if edge.may_block => sys::stream::read(stream, bytes, self.flow.cancel()),
-                Way::Write if edge.may_block => sys::stream::write(stream, bytes, self.flow.cancel()),
-                Way::Read => edge.read(transfer, bytes),
-                Way::Write => edge.write(transfer, bytes),
+                Way::Read => sys::stream::read(stream, &mut arena.buffer(transfer.slot)[part], cancel),
+                Way::Write => sys::stream::write(stream, &arena.view(transfer.slot)[part], cancel),
             }
         })
     }

@@ -121,18 +121,11 @@ impl Driver<'_, '_> {
     }
 
     fn start(&mut self, way: Way, edge: &Edge, transfer: Transfer) {
-        let mut buffer = self.flow.arena().buffer(transfer.slot);
         let started = self.flow.now();
         if edge.by_call {
             self.flow.show(way, edge, Some(transfer.offset), true);
-            let result = edge.serve(way, transfer, |len| {
-                let bytes = &mut buffer[transfer.at as usize..][..len as usize];
-                match way {
-                    Way::Read => edge.read(transfer, bytes),
-                    Way::Write => edge.write(transfer, bytes),
-                }
-            });
-            let done = Done { result, buffer: Some(buffer) };
+            let result = edge.call(self.flow.arena(), way, transfer);
+            let done = Done { result, buffer: None };
             return self.completed.push((What::Transfer(way), transfer, started, done));
         }
         let service = edge
@@ -143,7 +136,7 @@ impl Driver<'_, '_> {
         let len = match service.map_or(Ok(transfer.len), |service| service.outcome) {
             Ok(len) => len,
             Err(errno) => {
-                let done = Done { result: Err(errno), buffer: Some(buffer) };
+                let done = Done { result: Err(errno), buffer: None };
                 let Some(due) = due.filter(|due| *due > Instant::now()) else {
                     return self.completed.push((What::Transfer(way), transfer, started, done));
                 };
@@ -153,9 +146,10 @@ impl Driver<'_, '_> {
         };
         let part = (transfer.at, len);
         let (fd, offset, flags) = (edge.fd(transfer), edge.offset(transfer), edge.flags(transfer));
+        let (arena, slot) = (self.flow.arena(), transfer.slot);
         let operation = match way {
-            Way::Read => self.ring.read(fd, buffer, part, offset, flags),
-            Way::Write => self.ring.write(fd, buffer, part, offset, flags),
+            Way::Read => self.ring.read(fd, arena.buffer(slot), part, offset, flags),
+            Way::Write => self.ring.write(fd, arena.view(slot), part, offset, flags),
         };
         self.running.push(Running {
             what: What::Transfer(way),

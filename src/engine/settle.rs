@@ -118,7 +118,7 @@ pub(super) fn next_write(flow: &Flow<'_>, state: &mut State, target: &Edge, mut 
             Outlet::Wait(until) => return Write::Wait(until),
             Outlet::Extend { size } => extend(&mut state.pump, target, size),
             Outlet::Search { slot, at, len } => {
-                let run = first_data(&flow.arena().buffer(slot), at, len);
+                let run = first_data(&flow.arena().view(slot), at, len);
                 state.pump.searched(slot, run, flow.now());
             }
             Outlet::Idle => return Write::Idle,

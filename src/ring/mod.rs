@@ -10,7 +10,7 @@ mod queue;
 mod runtime;
 mod watch;
 
-pub use arena::{Arena, Buffer};
+pub use arena::{Arena, Buffer, Lease, View};
 pub use errno::Class;
 pub use ops::{Done, InFlight};
 pub use queue::{Completed, Queue};

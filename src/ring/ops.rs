@@ -15,7 +15,7 @@ use io_uring::{cqueue, opcode, squeue, types};
 use nix::time::{ClockId, clock_gettime};
 use tokio_uring::{InFlightOneshot, OneshotOutputTransform, UnsubmittedOneshot};
 
-use super::arena::Buffer;
+use super::arena::{Buffer, Lease, View};
 use super::runtime::Ring;
 
 /// Reads and writes at the descriptor's own position: pipes, sockets, O_APPEND.
@@ -25,7 +25,7 @@ const OWN_POSITION: u64 = u64::MAX;
 struct Held {
     _fd: Option<Arc<OwnedFd>>,
     _time: Option<Box<types::Timespec>>,
-    buffer: Option<Buffer>,
+    buffer: Option<Lease>,
 }
 
 struct Unwrap;
@@ -46,7 +46,7 @@ pub struct Done {
     /// as the kernel said
     pub result: Result<u32, i32>,
     /// of a read or write
-    pub buffer: Option<Buffer>,
+    pub buffer: Option<Lease>,
 }
 
 /// An operation that has been queued; a future of its completion.
@@ -63,7 +63,7 @@ impl Future for InFlight {
     }
 }
 
-fn submit(fd: &Arc<OwnedFd>, buffer: Option<Buffer>, entry: squeue::Entry) -> InFlight {
+fn submit(fd: &Arc<OwnedFd>, buffer: Option<Lease>, entry: squeue::Entry) -> InFlight {
     let held = Held { _fd: Some(Arc::clone(fd)), _time: None, buffer };
     InFlight(UnsubmittedOneshot::new(held, Unwrap, entry).submit())
 }
@@ -90,14 +90,14 @@ impl Ring {
                 .rw_flags(flags)
                 .build(),
         };
-        submit(fd, Some(buffer), entry)
+        submit(fd, Some(buffer.into()), entry)
     }
 
     /// WRITE_FIXED from `part` of the buffer; the rest as for [`Ring::read`].
     pub fn write(
         &self,
         fd: &Arc<OwnedFd>,
-        buffer: Buffer,
+        buffer: View,
         (at, len): (u32, u32),
         offset: Option<u64>,
         flags: i32,
@@ -113,7 +113,7 @@ impl Ring {
                 .rw_flags(flags)
                 .build(),
         };
-        submit(fd, Some(buffer), entry)
+        submit(fd, Some(buffer.into()), entry)
     }
 
     /// FSYNC: makes a file's data and metadata durable, as fsync(2).
