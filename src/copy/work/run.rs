@@ -186,11 +186,12 @@ pub fn copy(job: &Job, watch: Watch<'_>) -> Report {
 fn workers(job: &Job, descriptors: u64) -> usize {
     let several = job.options.recursive || job.sources.len() > 1;
     let is_small = || job.sources.iter().all(|name| !parts::may_be(file::length_of(name)));
-    // A limit on the rate is kept by one reader at a time.
+    // A limit on the rate is kept by one reader at a time, and a journal splits no file: the only one has
+    // the whole ring.
     let one = job.options.ask
         || job.options.map.is_some()
         || job.limit_bytes_per_s.is_some()
-        || !several && is_small();
+        || !several && (job.options.resume || is_small());
     // Each has a ring with some descriptors of its own, and some directories open.
     let possible = (descriptors / 64).max(1) as usize;
     if one { 1 } else { job.jobs.clamp(1, possible) }
