@@ -1,5 +1,6 @@
-//! Looking at the bytes of a flow between read and write: on a thread beside the driver's, so that
-//! reading and writing go on meanwhile. The pump says what to look at, one block at a time.
+//! Looking at the bytes of a flow once they are read: on a thread beside the driver's, so that reading
+//! and writing go on meanwhile, that of the same block too. The pump says what to look at, one block at
+//! a time.
 
 use std::sync::PoisonError;
 use std::thread;
@@ -42,12 +43,16 @@ fn digest(flow: &Flow<'_>) {
                 drop(state);
                 look(flow, transfer);
                 let mut state = flow.lock();
-                state.pump.digested(transfer, flow.now());
-                flow.publish(&mut state);
-                // Whoever is woken finds it unlocked.
-                drop(state);
-                flow.notify_driver();
-                flow.lock()
+                let is_free = state.pump.digested(transfer, flow.now());
+                // Before that nobody has anything new to do.
+                if is_free || state.pump.is_finished() {
+                    flow.publish(&mut state);
+                    // Whoever is woken finds it unlocked.
+                    drop(state);
+                    flow.notify_driver();
+                    state = flow.lock();
+                }
+                state
             }
             None => flow.changed.wait_timeout(state, NAP).unwrap_or_else(PoisonError::into_inner).0,
         };
@@ -64,6 +69,6 @@ pub(super) fn digest_here(flow: &Flow<'_>, state: &mut State) -> bool {
 }
 
 fn look(flow: &Flow<'_>, transfer: Transfer) {
-    let buffer = flow.arena().buffer(transfer.slot);
+    let buffer = flow.arena().view(transfer.slot);
     flow.look_at(transfer.offset, &buffer[..transfer.len as usize]);
 }

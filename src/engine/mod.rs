@@ -3,7 +3,7 @@
 //! One pump, three drivers: over io_uring; over pread and pwrite on two threads, where io_uring is
 //! refused; and over the same calls on the caller's own thread, for files too small for either. All
 //! ask the same pump, use the same arena and settle results by the same code; none knows what the
-//! bytes are for. Where a flow is digested, a thread beside the driver looks at each block before it
+//! bytes are for. Where a flow is digested, a thread beside the driver looks at each block while it
 //! is written; what nobody has to look at the third driver leaves to the kernel to pass. Each thread has
 //! a post, where whoever watches sees what hangs. What many flows share, their high-water mark first of
 //! all, is a [`Ledger`]'s.

@@ -79,7 +79,7 @@ impl Pump {
     /// The next block for a caller that is the target, in order, however many it still has; tell
     /// [`Pump::wrote`] with the whole length when it is done with it.
     pub fn take(&mut self) -> Option<Transfer> {
-        let taken = |id: &&u16| self.slots[usize::from(**id)].state == State::Writing;
+        let taken = |id: &&u16| self.slots[usize::from(**id)].is_taken();
         let next = *self.order.iter().find(|id| !taken(id))?;
         let slot = &self.slots[usize::from(next)];
         let read = matches!(slot.state, State::Read { .. });
@@ -91,7 +91,7 @@ impl Pump {
     pub fn has_ended(&self) -> bool {
         let to_come = |id: &u16| {
             let slot = &self.slots[usize::from(*id)];
-            slot.state != State::Writing && slot.offset < self.source_limit
+            !slot.is_taken() && slot.offset < self.source_limit
         };
         let more = self.writes_go_on() && self.order.iter().any(to_come);
         self.closed && self.reads_in_flight == 0 && !more

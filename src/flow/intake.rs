@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::extents::{Extent, Next};
 use super::pump::Pump;
 use super::shape::{Digesting, Length, Shape};
-use super::slot::{Slot, State};
+use super::slot::{Look, Slot, State};
 use super::steps::{Failure, Intake, Reason, Transfer};
 
 impl Pump {
@@ -184,15 +184,15 @@ impl Pump {
 
     /// All its bytes are there.
     pub(super) fn filled(&mut self, id: u16) {
-        match self.shape.digesting {
-            Digesting::Off => self.ready_to_write(id),
-            _ => self.slots[usize::from(id)].state = State::Filled,
-        }
-    }
-
-    pub(super) fn ready_to_write(&mut self, id: u16) {
-        let find_zeros = self.shape.find_zeros;
+        let Shape { digesting, find_zeros, .. } = self.shape;
         let slot = &mut self.slots[usize::from(id)];
+        if digesting != Digesting::Off {
+            slot.look = Look::Due;
+        }
+        if digesting == Digesting::InsteadOfWrite {
+            slot.state = State::Written;
+            return;
+        }
         slot.state = State::Read { searched: !find_zeros };
         slot.window = if find_zeros { 0..0 } else { 0..slot.filled };
     }

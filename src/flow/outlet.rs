@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::pump::Pump;
 use super::shape::{Length, Visibility};
-use super::slot::State;
+use super::slot::{Look, State};
 use super::steps::{Outlet, Reason, Transfer};
 
 impl Pump {
@@ -78,11 +78,14 @@ impl Pump {
     /// The answer to [`Outlet::Search`]: the first run of data, in bytes from the buffer's start,
     /// or nothing but zeros.
     pub fn searched(&mut self, id: u16, run: Option<Range<u32>>, now: Duration) {
+        let goes_on = self.writes_go_on();
         let slot = &mut self.slots[usize::from(id)];
         assert_eq!(slot.state, State::Read { searched: false }, "what is searched has been read");
         slot.state = State::Read { searched: true };
         match run {
             Some(run) => slot.window = run,
+            // The flow may have finished by now: nobody comes to look at it.
+            None if slot.look != Look::Done && !goes_on => {}
             None => self.block_done(id, now),
         }
     }
@@ -108,9 +111,14 @@ impl Pump {
         }
     }
 
-    /// A drain event: the block is with the target and its bytes are in flight no more.
+    /// Nothing is left to write of it. A drain event, unless somebody has still to look at it: the block
+    /// is with the target and its bytes are in flight no more.
     pub(super) fn block_done(&mut self, id: u16, now: Duration) {
-        let slot = &self.slots[usize::from(id)];
+        let slot = &mut self.slots[usize::from(id)];
+        if slot.look != Look::Done {
+            slot.state = State::Written;
+            return;
+        }
         let bytes = u64::from(slot.filled);
         self.level.written(bytes, slot.admitted, now);
         self.completed_bytes += bytes;

@@ -6,7 +6,7 @@
 //! ask: reads and writes are separate questions.
 //!
 //! The state, its ends and its mishaps are here; the reading side is in `intake`, the writing side
-//! in `outlet`, what is between them in `digest`, a caller's hand at one end in `caller`.
+//! in `outlet`, what goes on beside both in `digest`, a caller's hand at one end in `caller`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -198,9 +198,9 @@ impl Pump {
 
     /// Nothing is in flight and nothing will be.
     pub fn is_finished(&self) -> bool {
-        let unwritten = |id: &u16| self.slots[usize::from(*id)].offset < self.source_limit;
-        let to_write = self.writes_go_on() && self.order.iter().any(unwritten);
-        self.closed && self.in_flight() == 0 && !to_write
+        let incomplete = |id: &u16| self.slots[usize::from(*id)].offset < self.source_limit;
+        let goes_on = self.writes_go_on() && self.order.iter().any(incomplete);
+        self.closed && self.in_flight() == 0 && !goes_on && !self.has_digest()
     }
 
     pub(super) fn writes_go_on(&self) -> bool {

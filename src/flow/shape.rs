@@ -51,14 +51,14 @@ pub enum Visibility {
     },
 }
 
-/// Whether each byte is looked at between its read and its write ([`Pump::next_digest`](super::Pump::next_digest)).
+/// Whether somebody looks at each byte that was read ([`Pump::next_digest`](super::Pump::next_digest)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Digesting {
     /// by nobody
     #[default]
     Off,
-    /// once, in the order of the stream; it is written after that
-    BeforeWrite,
+    /// once, in the order of the stream, while it may be written: it is complete after both
+    BesideWrite,
     /// once, in the order of the stream, and that is the end of it: there is no target
     InsteadOfWrite,
 }

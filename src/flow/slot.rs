@@ -14,14 +14,23 @@ pub(super) enum State {
     Free,
     /// being filled; `submitted` while an operation is in flight for it
     Reading { submitted: bool },
-    /// filled, and to be digested before anything else
-    Filled,
-    /// somebody looks at its bytes
-    Digesting,
-    /// filled and digested, where that was asked for; where zeros are to become holes, `searched` once the next run of data is known
+    /// filled; where zeros are to become holes, `searched` once the next run of data is known
     Read { searched: bool },
     /// an operation is writing from it
     Writing,
+    /// nothing of it is to be written any more: kept for whoever has to look at it
+    Written,
+}
+
+/// Whether a slot's bytes are to be digested, once they are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// nobody has to look at them, or any more
+    Done,
+    /// in its turn
+    Due,
+    /// somebody looks now: they do not change
+    Now,
 }
 
 /// A transfer to submit: part of a buffer, and whether it may go around the page cache.
@@ -35,6 +44,8 @@ pub(super) struct Part {
 #[derive(Clone, Debug)]
 pub(super) struct Slot {
     pub state: State,
+    /// beside that
+    pub look: Look,
     /// where byte 0 lies in the stream
     pub offset: u64,
     /// bytes of the stream that belong here, as admitted
@@ -59,6 +70,7 @@ impl Slot {
     pub fn free() -> Slot {
         Slot {
             state: State::Free,
+            look: Look::Done,
             offset: 0,
             want: 0,
             filled: 0,
@@ -84,7 +96,20 @@ impl Slot {
 
     /// Everything before it in this slot is done, in the stream.
     pub fn done_to(&self) -> u64 {
-        self.offset + u64::from(self.window.start)
+        match self.look {
+            Look::Done => self.offset + u64::from(self.window.start),
+            Look::Due | Look::Now => self.offset,
+        }
+    }
+
+    /// Whether all of it has been handed out to be written, to a caller that takes blocks.
+    pub fn is_taken(&self) -> bool {
+        matches!(self.state, State::Writing | State::Written)
+    }
+
+    /// Whether its bytes are there, or more are to come.
+    pub fn is_filled(&self) -> bool {
+        matches!(self.state, State::Read { .. } | State::Writing | State::Written)
     }
 
     fn aligned(&self, at: u32, align: u32) -> bool {

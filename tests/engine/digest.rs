@@ -1,10 +1,12 @@
-//! Looking at the bytes on their way, by every driver: each byte once, in order, before it is
-//! written; also where there is no target at all, and where flows starve each other.
+//! Looking at the bytes on their way, by every driver: each byte once, in order, and nothing is complete
+//! before; also where there is no target at all, and where flows starve each other.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use highwater::digest::{Collector, Root, UNIT_BYTES, Unit, zeros};
 use highwater::engine::{Choice, Edge, End, Engine, Flow, Ledger, Meter, Typed};
@@ -52,22 +54,27 @@ fn digest(
         fill_blocks: true,
         filled_by_caller: false,
         visibility: Visibility::Fixed,
-        digesting: if target.is_some() { Digesting::BeforeWrite } else { Digesting::InsteadOfWrite },
+        digesting: if target.is_some() { Digesting::BesideWrite } else { Digesting::InsteadOfWrite },
         limit_bytes_per_s: None,
         patience: Patience::default(),
     };
     let cancel = Cancel::new().unwrap();
     let mut pieces = Pieces::new();
-    let flow = Flow::new(Pump::under(shape, ledger.level()), engine.arena(), &cancel, ledger).digested_by(
-        Box::new(|offset, bytes| {
-            if let Some(into) = target {
-                let mut there = vec![1; bytes.len()];
-                let n = into.read_at(&mut there, offset).unwrap();
-                assert!(there[..n].iter().all(|byte| *byte == 0), "written before it was digested");
+    let seen_to = AtomicU64::new(0);
+    let flow = Flow::new(Pump::under(shape, ledger.level()), engine.arena(), &cancel, ledger)
+        .digested_by(Box::new(|offset, bytes| {
+            if let Some(target) = target {
+                await_bytes(target, offset, bytes);
             }
+            seen_to.store(offset + bytes.len() as u64, Ordering::SeqCst);
             pieces.push((offset, bytes.to_vec()));
-        }),
-    );
+        }))
+        .followed_by(Box::new(|to| {
+            let from = seen_to.load(Ordering::SeqCst);
+            let mut unseen = vec![1; to.saturating_sub(from) as usize];
+            source.read_exact_at(&mut unseen, from).unwrap();
+            assert!(unseen.iter().all(|byte| *byte == 0), "complete to {to}, digested to {from}");
+        }));
     let edge = |file: &File| Edge::of_file(file.try_clone().unwrap().into());
     let from = Edge { has_holes: true, ..edge(source) };
     let to = target.map_or(End::Nowhere, |target| End::Edge(edge(target)));
@@ -78,6 +85,16 @@ fn digest(
     let finished = flow.finish();
     assert_eq!((finished.failure, finished.completed_to), (None, len));
     pieces
+}
+
+/// A block's write does not wait until somebody has looked at it: here that is the other way round.
+fn await_bytes(target: &File, offset: u64, bytes: &[u8]) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut there = vec![0; bytes.len()];
+    while target.read_at(&mut there, offset).unwrap() < bytes.len() || there != bytes {
+        assert!(Instant::now() < deadline, "not written while somebody looks at it, at {offset}");
+        thread::sleep(Duration::from_micros(100));
+    }
 }
 
 /// 3 MiB and a bit, with holes at odd places.
@@ -114,7 +131,7 @@ fn hash(pieces: &[(u64, Vec<u8>)], length: u64) -> [u8; 32] {
 }
 
 #[test]
-fn every_driver_shows_each_byte_once_in_order_before_it_is_written() {
+fn every_driver_shows_each_byte_once_in_order_before_it_is_complete() {
     let threads: Vec<_> = [Driver::Ring, Driver::Plain, Driver::Calls].into_iter().enumerate().collect();
     // A mark that one block fills: whoever digests holds the others back.
     for (block, buffers) in [(64 << 10, 4), (100_000, 3), (5_000, 2), (1 << 20, 1)] {

@@ -14,19 +14,28 @@ pub enum Phase {
     /// bytes are missing, nothing is in flight
     Wanting,
     Reading,
-    /// all its bytes are here, and nobody has looked at them
-    Filled,
-    Digesting,
-    /// and have been digested, where that is asked for; `window` is what is to be written next
+    /// all its bytes are here; `window` is what is to be written next
     Full {
         searched: bool,
     },
     Writing,
+    /// nothing of it is to be written any more, and somebody has still to look at it
+    Written,
+}
+
+/// What is known of a slot's digest, beside its phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// not asked for, not yet or any more
+    Nobody,
+    Due,
+    Now,
 }
 
 #[derive(Clone, Debug)]
 pub struct Account {
     pub phase: Phase,
+    pub look: Look,
     pub offset: u64,
     pub want: u32,
     pub filled: u32,
@@ -47,6 +56,7 @@ pub struct Account {
 
 pub const FREE: Account = Account {
     phase: Phase::Free,
+    look: Look::Nobody,
     offset: 0,
     want: 0,
     filled: 0,

@@ -74,7 +74,7 @@ impl World {
             self.target.apply(t.offset, seen, &self.source.bytes)?;
         }
         self.model.digested(t);
-        self.subject.pump.digested(t, now);
+        self.subject.digested(t, now);
         Ok(())
     }
 

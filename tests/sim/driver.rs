@@ -95,6 +95,8 @@ impl<'a> Driver<'a> {
 
     /// Once the pump is finished.
     pub fn end(&mut self) -> Check {
+        // A question that is still on its way may find that there is nothing to write.
+        self.world.model.nothing_waits_for_a_digest()?;
         // A question to the source or the size of the target may still be on its way.
         while let Some(nth) = self.world.ops.iter().position(|op| is_question(op.kind)) {
             self.complete(nth)?;

@@ -3,7 +3,7 @@
 
 use highwater::flow::{Digesting, Extent, Failure, Length, Place, Reason, Shape, Transfer};
 
-use crate::account::{Account, FREE, Phase, aligned, inside};
+use crate::account::{Account, FREE, Look, Phase, aligned, inside};
 use crate::{Check, ensure};
 
 #[derive(Clone)]
@@ -191,15 +191,15 @@ impl Model {
     }
 
     pub fn full(&mut self, id: u16) {
-        match self.shape.digesting {
-            Digesting::Off => self.writable(id),
-            _ => self.slots[usize::from(id)].phase = Phase::Filled,
-        }
-    }
-
-    pub fn writable(&mut self, id: u16) {
-        let find_zeros = self.shape.find_zeros;
+        let Shape { digesting, find_zeros, .. } = self.shape;
         let slot = &mut self.slots[usize::from(id)];
+        if digesting != Digesting::Off {
+            slot.look = Look::Due;
+        }
+        if digesting == Digesting::InsteadOfWrite {
+            slot.phase = Phase::Written;
+            return;
+        }
         slot.phase = Phase::Full { searched: !find_zeros };
         slot.window = if find_zeros { 0..0 } else { 0..slot.filled };
     }

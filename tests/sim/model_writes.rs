@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use highwater::flow::{Shape, Transfer};
 
-use crate::account::{FREE, Phase, aligned, inside};
+use crate::account::{FREE, Look, Phase, aligned, inside};
 use crate::model::Model;
 use crate::{Check, ensure};
 
@@ -30,11 +30,17 @@ impl Model {
         slot.phase = Phase::Full { searched: true };
         match run {
             Some(run) => (slot.window, slot.realigns) = (run, false),
+            None if slot.look != Look::Nobody && (self.cancelled || self.target_failed) => {}
             None => self.block_done(id),
         }
     }
 
     pub fn block_done(&mut self, id: u16) {
+        let slot = &mut self.slots[usize::from(id)];
+        if slot.look != Look::Nobody {
+            slot.phase = Phase::Written;
+            return;
+        }
         self.level -= u64::from(self.slots[usize::from(id)].filled);
         self.slots[usize::from(id)] = FREE;
     }

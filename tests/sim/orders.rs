@@ -48,7 +48,7 @@ fn plan(name: &str, blocks: u64, slots: u16) -> Plan {
             _ => Visibility::ByWrites,
         },
         digesting: match name {
-            "digested" => Digesting::BeforeWrite,
+            "digested" => Digesting::BesideWrite,
             _ => Digesting::Off,
         },
         limit_bytes_per_s: None,
@@ -102,6 +102,7 @@ fn explore(mut world: World, plan: &Plan, faults_left: u32, tried: &mut Tried) -
     if world.subject.is_finished() {
         tried.orders += 1;
         tried.steps += world.steps;
+        world.model.nothing_waits_for_a_digest().map_err(|wrong| world.tell(wrong))?;
         return verdict::at_the_end(&mut world, plan).map_err(|wrong| world.tell(wrong));
     }
     ensure!(!world.ops.is_empty(), "{}", world.tell("a deadlock".into()));

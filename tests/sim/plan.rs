@@ -214,7 +214,7 @@ fn some_digesting(rng: &mut Rng, shape: &mut Shape) -> Digesting {
             shape.find_zeros = false;
             Digesting::InsteadOfWrite
         }
-        1 | 2 => Digesting::BeforeWrite,
+        1 | 2 => Digesting::BesideWrite,
         _ => Digesting::Off,
     }
 }

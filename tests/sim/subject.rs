@@ -31,7 +31,10 @@ pub enum Bug {
     FinishedWhileInFlight,
     NeverDrains,
     RateIgnored,
-    WrittenUndigested,
+    /// a block that is written is complete, whether or not somebody has looked at it
+    DigestNotAwaited,
+    /// a block that somebody has looked at is complete, whether or not it is written
+    DigestedIsComplete,
     DigestedTwice,
     DigestForgotten,
     /// the last byte of a read is not put into its buffer
@@ -48,7 +51,7 @@ pub enum Bug {
 }
 
 impl Bug {
-    pub const ALL: [Bug; 29] = [
+    pub const ALL: [Bug; 30] = [
         Bug::ShortWriteBelieved,
         Bug::ShortReadBelieved,
         Bug::InterruptionIsCompletion,
@@ -69,7 +72,8 @@ impl Bug {
         Bug::FinishedWhileInFlight,
         Bug::NeverDrains,
         Bug::RateIgnored,
-        Bug::WrittenUndigested,
+        Bug::DigestNotAwaited,
+        Bug::DigestedIsComplete,
         Bug::DigestedTwice,
         Bug::DigestForgotten,
         Bug::ByteLeftOver,
@@ -88,6 +92,8 @@ pub struct Subject {
     /// for the bugs that remember
     last: Option<Transfer>,
     digested: Option<Transfer>,
+    /// a write in flight that the pump was told of
+    told: Option<Transfer>,
     held: bool,
 }
 
@@ -109,7 +115,7 @@ impl Subject {
             Some(Bug::RateIgnored) => shape.limit_bytes_per_s = None,
             _ => {}
         }
-        Subject { pump: Pump::new(shape), bug, last: None, digested: None, held: false }
+        Subject { pump: Pump::new(shape), bug, last: None, digested: None, told: None, held: false }
     }
 
     /// A pump that shares `level` with others.
@@ -119,6 +125,7 @@ impl Subject {
             bug: None,
             last: None,
             digested: None,
+            told: None,
             held: false,
         }
     }
@@ -144,10 +151,6 @@ impl Subject {
     pub fn next_write(&mut self, now: Duration) -> Outlet {
         if let (true, Some(t)) = (self.has(Bug::HandedOutTwice), self.last.take()) {
             return Outlet::Write(t);
-        }
-        while self.has(Bug::WrittenUndigested) {
-            let Some(t) = self.pump.next_digest() else { break };
-            self.pump.digested(t, now);
         }
         let align = self.pump.shape().target.align;
         let later = if self.has(Bug::PauseIgnored) { Duration::from_secs(3600) } else { Duration::ZERO };
@@ -179,6 +182,15 @@ impl Subject {
         self.digested
     }
 
+    pub fn digested(&mut self, t: Transfer, now: Duration) {
+        self.pump.digested(t, now);
+        let is_its = |write: &mut Transfer| write.slot == t.slot;
+        if let (true, Some(write)) = (self.has(Bug::DigestedIsComplete), self.last.take_if(is_its)) {
+            self.pump.wrote(write, write.len, now);
+            self.told = Some(write);
+        }
+    }
+
     pub fn take(&mut self) -> Outlet {
         self.pump.take().map_or(Outlet::Idle, Outlet::Write)
     }
@@ -196,6 +208,17 @@ impl Subject {
         match self.bug {
             Some(Bug::ShortWriteBelieved) if n > 0 => self.pump.wrote(t, t.len, now),
             Some(Bug::FreedBeforeWritten) => {}
+            Some(Bug::DigestedIsComplete) if self.told.take_if(|told| *told == t).is_some() => {}
+            Some(Bug::DigestedIsComplete) => {
+                self.last.take_if(|last| *last == t);
+                self.pump.wrote(t, n, now);
+            }
+            Some(Bug::DigestNotAwaited) => {
+                self.pump.wrote(t, n, now);
+                while let Some(unseen) = self.pump.next_digest() {
+                    self.pump.digested(unseen, now);
+                }
+            }
             _ => self.pump.wrote(t, n, now),
         }
     }

@@ -208,6 +208,7 @@ impl World {
         if completed != self.completed_to {
             ensure!(completed > self.completed_to, "complete to {}, then {completed}", self.completed_to);
             self.target.is_right(self.completed_to, completed, &self.source.bytes)?;
+            model.is_digested_to(completed)?;
             self.completed_to = completed;
         }
         let (visible, written) = (self.target.visible, self.model.written_to);

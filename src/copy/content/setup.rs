@@ -125,7 +125,7 @@ pub(in crate::copy) fn shape(
             false => Visibility::Fixed,
         },
         digesting: match run.evidence.is_some() || pair.tracked.is_some() {
-            true => Digesting::BeforeWrite,
+            true => Digesting::BesideWrite,
             false => Digesting::Off,
         },
         limit_bytes_per_s: run.job.limit_bytes_per_s,
