@@ -67,7 +67,7 @@ fn of_a_tree_no_more_than_the_ring_and_one_interval_is_copied_twice() {
     tree.built();
     let mut kills = 0;
     for done in [len / 2, len * 4 / 5] {
-        let disk = LoopDisk::new(Fs::Ext4, 320 * MIB);
+        let disk = LoopDisk::new(Fs::Ext4, 640 * MIB);
         let copy = || {
             let copy = bounded_copy().args(["-r", "--resume", "--json", "-"]);
             copy.arg(dir.path("source")).arg(disk.path("target"))
