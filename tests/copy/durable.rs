@@ -372,7 +372,7 @@ fn what_could_not_be_written_back_after_its_file_was_closed_is_a_failure() {
     system("sync", &["-f", disk.dir().to_str().unwrap()]);
     // Long enough for files to be closed while others are still to come.
     let target = disk.dir().join("t");
-    let copy = bounded_copy().args(["-r", "--direct", "never", "--limit-rate", "1MiB/s"]);
+    let copy = bounded_copy().args(["-r", "--direct", "never", "--simulate", "bandwidth=1MiB/s"]);
     let running = copy.args([&dir.path("s"), &target]).start();
     wait_for("some files", || fs::read_dir(&target).is_ok_and(|names| names.count() >= 15));
     disk.fails(true);
@@ -525,7 +525,8 @@ fn after_a_power_cut_in_the_middle_each_file_is_the_old_one_or_the_new_one() {
             let mut tree = Tree::new(disk.dir().join("t"));
             (0..60).for_each(|file| drop(tree.file(format!("{file}"), content(0, file))));
             system("sync", &["-f", disk.dir().to_str().unwrap()]);
-            let copy = bounded_copy().args(["-rT", "--atomic", "--sync", sync, "--limit-rate", "4MiB/s"]);
+            let slowly = ["--simulate", "bandwidth=3MiB/s"];
+            let copy = bounded_copy().args(["-rT", "--atomic", "--sync", sync]).args(slowly);
             let running = copy.args([dir.path("s"), disk.dir().join("t")]).start();
             let is_new = |file: u64| {
                 fs::read(disk.dir().join(format!("t/{file}"))).is_ok_and(|held| held == content(1, file))
