@@ -13,8 +13,10 @@ use crate::quote::quote;
 
 /// The sparkline's steps, from nothing to the most.
 const STEPS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-/// So many intervals are in it: with the times of a load of one kind the line fits 80 columns.
-const WIDTH: usize = 12;
+/// At most so many intervals are in it, and at least so many.
+const WIDTH: (usize, usize) = (12, 4);
+/// What the line of a load of one kind fits.
+const COLUMNS: usize = 80;
 
 /// See the module.
 pub struct Live {
@@ -99,14 +101,15 @@ impl Live {
         let summaries = [Kind::Read, Kind::Write].map(|kind| (kind, interval.histograms.summary(kind)));
         let operations: u64 = summaries.iter().map(|(_, summary)| summary.count).sum();
         let rate = operations as f64 / seconds;
-        if self.rates.len() == WIDTH {
+        if self.rates.len() == WIDTH.0 {
             self.rates.pop_front();
         }
         self.rates.push_back(rate);
         let bytes = (interval.read_bytes + interval.write_bytes) as f64 / seconds;
         let at = (interval.start + interval.length).min(self.length);
         let (at, length) = (at.as_secs_f64(), self.length.as_secs_f64());
-        let mut text = format!("{at:.0}/{length:.0} s  {rate:.0}/s {}", sparkline(&self.rates));
+        let head = format!("{at:.0}/{length:.0} s  {rate:.0}/s ");
+        let mut times = String::new();
         for (kind, service) in summaries {
             let response = kind.response().map(|kind| interval.histograms.summary(kind));
             let (label, summary) = match response.filter(|response| response.count > 0) {
@@ -118,19 +121,25 @@ impl Live {
             }
             let time = |ns: Option<u64>| ns.map_or("-".to_owned(), |ns| format_ns(ns as f64));
             let (p50, p99, max) = (time(summary.p50_ns), time(summary.p99_ns), time(summary.max_ns));
-            text += &format!("  {label} p50 {p50} p99 {p99} max {max}");
+            times += &format!("  {label} p50 {p50} p99 {p99} max {max}");
         }
-        text + "  " + &format_rate(bytes)
+        // What is short of room is the sparkline first, then the bytes, which the rate tells as well.
+        let bytes = format!("  {}", format_rate(bytes));
+        let room = COLUMNS.saturating_sub(head.len() + times.len());
+        let bytes = if room >= bytes.len() + WIDTH.1 { bytes } else { String::new() };
+        let width = (room - bytes.len().min(room)).clamp(WIDTH.1, WIDTH.0);
+        let known = self.rates.len().saturating_sub(width);
+        format!("{head}{}{times}{bytes}", sparkline(self.rates.range(known..)))
     }
 }
 
-fn sparkline(rates: &VecDeque<f64>) -> String {
-    let most = rates.iter().copied().fold(0.0, f64::max);
+fn sparkline<'a>(rates: impl Iterator<Item = &'a f64> + Clone) -> String {
+    let most = rates.clone().copied().fold(0.0, f64::max);
     let step = |rate: &f64| match most > 0.0 {
         true => STEPS[((rate / most * 7.0).round() as usize).min(7)],
         false => STEPS[0],
     };
-    rates.iter().map(step).collect()
+    rates.map(step).collect()
 }
 
 #[cfg(test)]
@@ -150,5 +159,25 @@ mod tests {
         live.rates = [100.0, 0.0].into();
         let line = "1/10 s  200/s ▅▁█  read p50 100 us p99 198 us max 200 us  800 KiB/s";
         assert_eq!(live.line(&interval), line);
+    }
+
+    #[test]
+    fn the_line_fits_whatever_the_numbers_are() {
+        let second = Duration::from_secs(1);
+        for (seconds, times_us, bytes) in [(1, 1, 4096), (60, 12, 1 << 20), (3600, 12_400, 5 << 30)] {
+            let mut recorder = Recorder::new(&Kind::ALL, Some(second));
+            for us in (1..=120_531).map(|nth| times_us + nth % 100) {
+                recorder.record(Kind::Write, Duration::ZERO, us * 1000);
+                recorder.record(Kind::ResponseWrite, Duration::ZERO, us * 1000);
+            }
+            recorder.moved(Kind::Write, Duration::ZERO, bytes);
+            let interval = recorder.take_interval(second).unwrap();
+            let interval = Interval { start: Duration::from_secs(seconds - 1), ..interval };
+            let mut live = Live::new(Display::Nowhere, None, Duration::from_secs(seconds));
+            live.rates = vec![1.0; WIDTH.0].into();
+            let line = live.line(&interval);
+            assert!(line.chars().count() <= COLUMNS, "{line}");
+            assert!(line.chars().filter(|c| STEPS.contains(c)).count() >= WIDTH.1, "{line}");
+        }
     }
 }
