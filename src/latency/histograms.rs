@@ -75,14 +75,8 @@ impl Histograms {
     }
 
     /// Adds the samples of another worker.
-    pub fn merge(&mut self, other: Histograms) {
-        for (mine, other) in self.0.iter_mut().zip(other.0) {
-            match (mine.as_mut(), other) {
-                (Some(mine), Some(other)) => mine.add(other).expect("every histogram has the same bounds"),
-                (None, other) => *mine = other,
-                (Some(_), None) => {}
-            }
-        }
+    pub fn merge(&mut self, other: &Histograms) {
+        other.add_to(&mut self.0);
     }
 }
 
@@ -237,10 +231,10 @@ mod tests {
     #[test]
     fn merging_adds_every_sample_once() {
         let mut merged = of(1..=500);
-        merged.merge(of([]));
-        merged.merge(of(501..=1_000));
+        merged.merge(&of([]));
+        merged.merge(&of(501..=1_000));
         let mut from_nothing = Histograms::default();
-        from_nothing.merge(merged);
+        from_nothing.merge(&merged);
         assert_eq!(from_nothing.summary(Kind::Read), of(1..=1_000).summary(Kind::Read));
         assert_eq!(from_nothing.summary(Kind::Write), Summary::default());
     }

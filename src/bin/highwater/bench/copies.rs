@@ -197,7 +197,7 @@ fn added(mut whole: Report, next: Report) -> Report {
     whole.level.backpressure_events += next.level.backpressure_events;
     whole.level.drain_events += next.level.drain_events;
     whole.level.paused += next.level.paused;
-    whole.latency.merge(next.latency);
+    whole.latency.merge(&next.latency);
     whole.errors.extend(next.errors);
     whole
 }

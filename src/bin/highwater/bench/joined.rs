@@ -30,7 +30,7 @@ impl Joined {
                 open.length = end.saturating_sub(open.start);
                 open.read_bytes += of_copy.read_bytes;
                 open.write_bytes += of_copy.write_bytes;
-                open.histograms.merge(of_copy.histograms.clone());
+                open.histograms.merge(&of_copy.histograms);
                 open
             }
             open => open.insert(Interval { start: self.began + of_copy.start, ..of_copy.clone() }),

@@ -40,7 +40,7 @@ pub fn report(sweep: &Sweep, goal: Option<Goal>) -> report::Sweep {
 /// All steps as one outcome.
 pub fn merged(steps: Vec<Step>) -> Option<Outcome> {
     steps.into_iter().map(|step| step.outcome).reduce(|mut whole, step| {
-        whole.latency.merge(step.latency);
+        whole.latency.merge(&step.latency);
         whole.elapsed += step.elapsed;
         whole.operations += step.operations;
         whole.read_bytes += step.read_bytes;
